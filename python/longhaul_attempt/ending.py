@@ -1,0 +1,119 @@
+"""Ends an attempt from outside: cause on record first, then signals, then proof that nothing is left.
+
+Safe to call at any time, by several at once, and again after a crash in the middle.
+"""
+
+import os
+import signal
+import time
+
+from longhaul_attempt import evidence, processes
+
+LOOK_SECONDS = 0.05
+#: How much longer than the grace the supervisor may take before it is passed over.
+SUPERVISOR_EXTRA_SECONDS = 3.0
+VERIFY_SECONDS = 5.0
+
+
+def end(folder, marker, cause, grace, reason=""):
+    """End the attempt in `folder`. cause: cancel | terminated | timeout | lost | launch; grace: seconds from TERM to KILL.
+
+    Returns {"left": [{pid, command}], "unknown": str|None}: what could not be killed or inspected. With nothing left,
+    a void claim or a result is on disk, unless the folder is gone.
+    """
+    grace = float(grace)
+    gone = not os.path.isdir(folder)
+    ended = None if gone else _over_already(folder) or _void(folder, marker, cause, reason)
+    if ended == "naturally":
+        return {"left": [], "unknown": None}
+    if ended is None and not gone and cause != "lost":
+        evidence.publish(folder, "cause.json", {"cause": cause, "reason": reason, "at": time.time()})
+    attempt = processes.Attempt.read(folder, marker)
+    _ask_supervisor(attempt, grace)
+    unknown = _uninspectable(attempt)
+    if unknown is not None:
+        return {"left": [], "unknown": unknown}
+    left = _kill(attempt, grace)
+    if not left and not gone:
+        _conclude(folder, marker, cause, reason)
+    return {"left": [process.describe() for process in left], "unknown": None}
+
+
+def _over_already(folder):
+    """ "naturally" if it ended by itself: what it left running on purpose is not ours to kill. Else None."""
+    result = evidence.readable(folder, "result.json")
+    if result is None:
+        return None
+    natural = result.get("rc") is not None and result.get("cause") is None
+    return "naturally" if natural else "otherwise"
+
+
+def _void(folder, marker, cause, reason):
+    """Take the claim for nobody, if it is free: "void" if nothing was started and nothing will be."""
+    while True:
+        number, claim = evidence.last_claim(folder)
+        if evidence.is_void(claim):
+            return "void"
+        if number and not _never_began(folder, marker, claim):
+            return None
+        record = {"void": True, "cause": cause, "reason": reason, "at": time.time()}
+        if evidence.publish(folder, "claim.%d" % (number + 1), record):
+            return "void"
+
+
+def _never_began(folder, marker, claim):
+    """The claimant is dead, and it had not started: processes before files."""
+    if claim == "corrupt":
+        if processes.Attempt.read(folder, marker).members():
+            return False
+    elif processes.alive(claim.get("supervisor")) is not False or processes.alive(claim.get("ansible")) is not False:
+        return False
+    return not evidence.exists(folder, "started") and not evidence.exists(folder, "result.json")
+
+
+def _ask_supervisor(attempt, grace):
+    """The supervisor knows its descendants best: let it do the killing, for as long as that may take."""
+    supervisor = attempt.supervisor
+    if not supervisor or not processes.alive(supervisor):
+        return
+    until = time.monotonic() + grace + SUPERVISOR_EXTRA_SECONDS
+    for process in attempt.members():
+        if process.pid == supervisor["pid"]:
+            processes.send(process, signal.SIGTERM)
+    while processes.alive(supervisor) and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+
+
+def _uninspectable(attempt):
+    for known in (attempt.supervisor, attempt.ansible):
+        if known and processes.alive(known) is None:
+            return "pid %s lives in another pid namespace and can't be reached from here" % known.get("pid")
+    return None
+
+
+def _kill(attempt, grace):
+    """TERM all, KILL those that stay. Returns those that live on."""
+    left = attempt.members()
+    # Where the supervisor did its part, what is left ignored TERM already.
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, VERIFY_SECONDS)):
+        until = time.monotonic() + seconds
+        sent = set()
+        while left:
+            for process in left:
+                if process.pid not in sent or number == signal.SIGKILL:
+                    processes.send(process, number)
+                    sent.add(process.pid)
+            if time.monotonic() >= until:
+                break
+            time.sleep(LOOK_SECONDS)
+            left = attempt.members()
+    return left
+
+
+def _conclude(folder, marker, cause, reason):
+    """A verdict for what left none: void if it never began, else that it was ended or lost."""
+    if _void(folder, marker, cause, reason) == "void":
+        return
+    known = evidence.readable(folder, "cause.json") or {"cause": cause}
+    record = {"rc": None, "signal": None, "by": "worker", "cause": None if cause == "lost" else known["cause"]}
+    evidence.publish(folder, "result.json", {**record, "lost": reason if cause == "lost" else None, "at": time.time()})

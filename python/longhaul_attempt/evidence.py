@@ -1,0 +1,121 @@
+"""The files of an attempt folder: written durably, each by its first writer, also on a full disk.
+
+attempt.json    what is to be started: argv, cwd, environment, timeout (made by the worker, never changed)
+token           consumed by the first claim; without it and without a claim nothing is ever started
+claim.1, .2 ... who may start it, or that nobody may (void); only the last one counts
+started         the last step before Ansible's first instruction
+cause.json      why it was ended from outside, written before the first signal
+result.json     how it ended
+.spare.1, .2    space reserved for the records above
+"""
+
+import errno
+import json
+import os
+import time
+
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+SPARE_BYTES = 64 * 1024
+
+
+def read(folder, name):
+    """The record in folder/name; None if there is none; "corrupt" if it is not a JSON object."""
+    try:
+        with open(os.path.join(folder, name), "rb") as file:
+            record = json.loads(file.read())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return "corrupt"
+    return record if isinstance(record, dict) else "corrupt"
+
+
+def readable(folder, name):
+    """The record in folder/name, or None where there is none that can be read."""
+    record = read(folder, name)
+    return record if isinstance(record, dict) else None
+
+
+def exists(folder, name):
+    return os.path.lexists(os.path.join(folder, name))
+
+
+def publish(folder, name, record):
+    """Write record to folder/name durably, unless a readable one is there: the first writer wins.
+
+    Returns whether this call wrote it. Uses reserved space when the disk is full. Raises OSError if it
+    can't be written.
+    """
+    written = _write_aside(folder, name, json.dumps(record).encode())
+    target = os.path.join(folder, name)
+    try:
+        os.link(written, target)
+        won = True
+    except FileExistsError:
+        won = read(folder, name) == "corrupt"
+        if won:
+            os.replace(written, target)
+    if os.path.lexists(written):
+        os.unlink(written)
+    sync_folder(folder)
+    return won
+
+
+def sync_folder(folder):
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def last_claim(folder):
+    """(number, record) of the claim that counts; (0, None) if there is none; the record may be "corrupt"."""
+    numbers = [int(name[6:]) for name in os.listdir(folder) if name.startswith("claim.") and name[6:].isdigit()]
+    number = max(numbers, default=0)
+    return number, read(folder, "claim.%d" % number) if number else None
+
+
+def is_void(claim):
+    return isinstance(claim, dict) and claim.get("void") is True
+
+
+def _write_aside(folder, name, content):
+    path = os.path.join(folder, ".%s.%d.%x" % (name, os.getpid(), time.monotonic_ns()))
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            _write_all(descriptor, content)
+        finally:
+            os.close(descriptor)
+        return path
+    except OSError as error:
+        if os.path.lexists(path):
+            os.unlink(path)
+        if error.errno not in OUT_OF_SPACE or len(content) > SPARE_BYTES:
+            raise
+        return _write_to_spare(folder, path, content, error)
+
+
+def _write_to_spare(folder, path, content, error):
+    for spare in sorted(name for name in os.listdir(folder) if name.startswith(".spare.")):
+        try:
+            os.rename(os.path.join(folder, spare), path)
+        except FileNotFoundError:
+            continue
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            _write_all(descriptor, content)
+            os.ftruncate(descriptor, len(content))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return path
+    raise error
+
+
+def _write_all(descriptor, content):
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.fsync(descriptor)

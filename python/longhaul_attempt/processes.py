@@ -1,0 +1,137 @@
+"""Which processes belong to an attempt, and whether they live.
+
+A process is known by pid, start time, boot id and pid namespace: a pid alone comes back for another process.
+"""
+
+import os
+import signal
+
+from longhaul_attempt import evidence
+
+
+def boot_id():
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def pid_namespace():
+    return os.readlink("/proc/self/ns/pid")
+
+
+def identity(pid):
+    """What tells this process from any other; ProcessLookupError if it is gone."""
+    stat = _stat(pid)
+    if stat is None:
+        raise ProcessLookupError(pid)
+    return {"pid": pid, "start": stat.start, "boot": boot_id(), "pidns": pid_namespace()}
+
+
+def alive(known):
+    """Whether the process of an identity lives; None where that can't be known from here."""
+    if not isinstance(known, dict) or known.get("boot") != boot_id():
+        return False
+    if known.get("pidns") != pid_namespace():
+        return None
+    stat = _stat(known.get("pid"))
+    return stat is not None and stat.start == known.get("start") and not stat.dead
+
+
+def send(process, number):
+    """Signal exactly this process, never one that got its pid afterwards. False if it is gone or may not be signalled."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:
+        return False
+    try:
+        stat = _stat(process.pid)
+        if stat is None or stat.start != process.start:
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+class _Stat:
+    def __init__(self, pid, fields):
+        self.pid = pid
+        self.state, self.parent, self.session, self.start = fields[0], int(fields[1]), int(fields[3]), int(fields[19])
+        self.dead = self.state in (b"Z", b"X")
+
+    def describe(self):
+        return {"pid": self.pid, "command": _command(self.pid)}
+
+
+def _stat(pid):
+    try:
+        with open("/proc/%s/stat" % pid, "rb") as file:
+            return _Stat(int(pid), file.read().rsplit(b")", 1)[1].split())
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _command(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            return file.read(300).replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200]
+    except OSError:
+        return "?"
+
+
+class Attempt:
+    """The processes of one attempt: its supervisor's descendants, its sessions, and whatever carries its marker."""
+
+    def __init__(self, marker, supervisor=None, ansible=None):
+        self.marker = marker.encode()
+        self.supervisor = supervisor
+        self.ansible = ansible
+
+    @classmethod
+    def read(cls, folder, marker):
+        """From the evidence in a folder; by the marker alone where the folder is gone."""
+        try:
+            _, claim = evidence.last_claim(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            claim = None
+        claim = claim if isinstance(claim, dict) else {}
+        return cls(marker, claim.get("supervisor"), claim.get("ansible"))
+
+    def members(self, but=()):
+        """Those alive, without the pids in `but`, oldest first. The caller itself never counts."""
+        all_of_them = {}
+        for name in os.listdir("/proc"):
+            stat = _stat(name) if name.isdigit() else None
+            if stat is not None and not stat.dead:
+                all_of_them[stat.pid] = stat
+        roots = {known["pid"] for known in (self.supervisor, self.ansible) if known and alive(known)}
+        sessions = {known["pid"] for known in (self.supervisor, self.ansible) if self._from_this_boot(known)}
+        found = [
+            stat
+            for stat in all_of_them.values()
+            if stat.pid not in but
+            and stat.pid != os.getpid()
+            and (self._descends(stat, roots, all_of_them) or stat.session in sessions or self._marked(stat.pid))
+        ]
+        return sorted(found, key=lambda stat: (stat.start, stat.pid))
+
+    @staticmethod
+    def _from_this_boot(known):
+        # A session's id stays taken while it has members, so it can't have come back for another one meanwhile.
+        return bool(known) and known.get("boot") == boot_id() and known.get("pidns") == pid_namespace()
+
+    @staticmethod
+    def _descends(stat, roots, all_of_them):
+        while stat is not None:
+            if stat.pid in roots:
+                return True
+            stat = all_of_them.get(stat.parent)
+        return False
+
+    def _marked(self, pid):
+        try:
+            with open("/proc/%d/environ" % pid, "rb") as file:
+                return self.marker in file.read().split(b"\0")
+        except OSError:
+            return False

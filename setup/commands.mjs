@@ -1,0 +1,33 @@
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { SetupError } from './command.mjs';
+import { prepare, rebuild } from './prepare.mjs';
+import { runTests } from './test-run.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const modes = {
+  /** Installs and builds what is missing or out of date, nothing else. With `--development`, also what only checks and tests need. */
+  setup: (args) => prepare(root, { env: process.env, development: args.includes('--development') }),
+
+  /** Sets up, then becomes the service: the same process, so that signals reach it without a go-between. */
+  async start() {
+    await prepare(root, { env: process.env });
+    await import(pathToFileURL(join(root, 'dist', 'src', 'service', 'main.js')).href);
+  },
+
+  async test(args) {
+    await prepare(root, { env: process.env, development: true });
+    process.exitCode = await runTests(root, args);
+  },
+
+  /** Builds `dist/` whether or not it is up to date. */
+  build: () => rebuild(root),
+};
+
+/** Runs one of the modes above. Rejects with a SetupError whose message is meant for the person at the keyboard. */
+export async function run(mode, args) {
+  if (!Object.hasOwn(modes, mode))
+    throw new SetupError(`Unknown command ${mode}. Use npm start, npm test or npm run setup.`);
+  await modes[mode](args);
+}

@@ -1,0 +1,56 @@
+import type { ActivitySlotInfo, CustomSlotSupplier, SlotPermit } from '@temporalio/worker';
+import type { Slots } from '../node/slots.js';
+
+/**
+ * Lets the node ask for work only while it has a free slot: a job that can't be run here is left to a node that can,
+ * and the queue's order decides who is next (R7).
+ */
+export class PlaceSlots implements CustomSlotSupplier<ActivitySlotInfo> {
+  readonly type = 'custom';
+  private permits = 0;
+
+  constructor(private readonly slots: Slots) {}
+
+  async reserveSlot(_context: unknown, signal: AbortSignal): Promise<SlotPermit> {
+    for (;;) {
+      signal.throwIfAborted();
+      const changed = this.nextChange(signal);
+      const free = await this.slots.free();
+      if (free > this.permits) {
+        changed.stop();
+        this.permits += 1;
+        return {};
+      }
+      await changed.happened;
+    }
+  }
+
+  tryReserveSlot(): null {
+    return null;
+  }
+
+  markSlotUsed(): void {
+    // A used permit counts until the activity has ended: by then the slot's file counts instead.
+  }
+
+  releaseSlot(): void {
+    this.permits -= 1;
+    this.slots.changed();
+  }
+
+  private nextChange(signal: AbortSignal): { happened: Promise<void>; stop: () => void } {
+    let stop: () => void = () => undefined;
+    const happened = new Promise<void>((resolve) => {
+      // The tick covers a change that the file system did not announce.
+      const tick = setTimeout(resolve, 1000);
+      const off = this.slots.onChange(resolve);
+      signal.addEventListener('abort', () => resolve(), { once: true });
+      stop = () => {
+        clearTimeout(tick);
+        off();
+        resolve();
+      };
+    });
+    return { happened: happened.finally(stop), stop };
+  }
+}

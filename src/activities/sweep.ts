@@ -1,0 +1,74 @@
+import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
+import type { JobMemo } from '../job/protocol.js';
+import type { SlotHolder } from '../node/slots.js';
+import { keyOf, type NodeContext } from './context.js';
+import { refuseLeft } from './run.js';
+
+/**
+ * Looks through the slots for attempts whose workflow no longer waits for them: terminated in Temporal, or moved on.
+ * Ends what lives of them, puts it on record, and frees the slot (R5, R7).
+ */
+export async function sweep(context: NodeContext): Promise<void> {
+  for (const { number, holder } of await context.slots.taken()) {
+    try {
+      await sweepSlot(context, number, holder);
+    } catch (error) {
+      // One attempt that resists must not keep the others from being swept; the next sweep tries again.
+      context.log.error({ err: error, slot: number, holder }, 'a slot could not be swept');
+    }
+  }
+}
+
+async function sweepSlot(context: NodeContext, number: number, holder: SlotHolder | undefined): Promise<void> {
+  const { slots, nodeId, log } = context;
+  if (holder?.node !== nodeId) {
+    log.warn({ slot: number, holder }, 'dropped a slot that names another node or nobody');
+    await slots.drop(number);
+    return;
+  }
+  const description = await describe(context, holder);
+  if (description === undefined) {
+    await dropIfNothingRuns(context, holder);
+  } else if (description.status.name !== 'RUNNING') {
+    await endOrphan(context, holder, `its workflow was closed in Temporal (${description.status.name.toLowerCase()})`);
+  } else if (hasMovedOn(description, holder)) {
+    await endOrphan(context, holder, 'its workflow has gone on to another attempt');
+  }
+}
+
+async function describe({ client }: NodeContext, holder: SlotHolder): Promise<WorkflowExecutionDescription | undefined> {
+  try {
+    return await client.workflow.getHandle(holder.workflow_id, holder.run_id).describe();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+function hasMovedOn({ memo }: WorkflowExecutionDescription, { attempt }: SlotHolder): boolean {
+  const attempts = (memo as Partial<JobMemo> | undefined)?.attempts ?? [];
+  return attempts.some((record) => record.attempt === attempt);
+}
+
+async function endOrphan({ attempts, slots, log }: NodeContext, holder: SlotHolder, reason: string): Promise<void> {
+  const key = keyOf(holder);
+  if ((await attempts.settled(key)) === undefined) {
+    refuseLeft(await attempts.end(key, 'terminated', reason));
+    const seen = await attempts.look(key);
+    if (seen.state === 'finished' || seen.state === 'void') {
+      const outcome = await attempts.settle(key, seen);
+      log.warn({ ...key, outcome, reason }, 'an attempt that nobody waits for was ended');
+    }
+  }
+  await slots.release(holder);
+}
+
+/** Temporal doesn't know the run: deleted, or its database is another one. What lives is not ours to judge. */
+async function dropIfNothingRuns({ attempts, slots, log }: NodeContext, holder: SlotHolder): Promise<void> {
+  const { state } = await attempts.look(keyOf(holder));
+  if (state === 'running' || state === 'claimed') {
+    log.error({ holder }, 'an attempt runs whose workflow Temporal does not know; it keeps its slot until it ends');
+    return;
+  }
+  await slots.release(holder);
+}

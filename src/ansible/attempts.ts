@@ -1,0 +1,119 @@
+import { open, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { createFolderOnce, namesIn, replaceDurably } from '../disk/durable.js';
+import { isErrno } from '../disk/errno.js';
+import { Outcome } from '../job/outcome.js';
+import type { JobSpec } from '../job/spec.js';
+import { playbookCommand, type AnsibleSetup } from './command.js';
+import { attemptFolder, markerOf, type AttemptKey } from './folders.js';
+import { look, type Look } from './look.js';
+import { outcomeOf, type FinalLook } from './outcome.js';
+import { endProcesses, listMembers, supervise, type Claimed, type Ended } from './programs.js';
+import { Cause, Plan, readRecord } from './records.js';
+
+/** Space set aside in each attempt, so that its verdict can be written on a full disk. */
+const spares = 5;
+const spareBytes = 64 * 1024;
+
+export interface AttemptsOptions extends AnsibleSetup {
+  runsDir: string;
+  /** From TERM to KILL. */
+  killGraceMs: number;
+}
+
+/** Identifies the attempt to prepare, and what is put on record with it. */
+export interface NewAttempt {
+  key: AttemptKey;
+  token: string;
+  node: string;
+  boot: string;
+  spec: JobSpec;
+}
+
+/** The attempts of this node: every verb may be repeated, at any time, after any crash. */
+export interface Attempts {
+  folderOf(key: AttemptKey): string;
+  /** Makes the folder with its token, or finds the one that was made. Returns the token that holds. */
+  prepare(attempt: NewAttempt): Promise<string>;
+  /** Consumes the token: a detached supervisor starts Ansible, at most once. */
+  start(key: AttemptKey, token: string): Promise<Claimed>;
+  look(key: AttemptKey): Promise<Look>;
+  /** Ends it and verifies; what ended naturally before stays as it is. */
+  end(key: AttemptKey, cause: 'cancel' | 'terminated' | 'timeout' | 'lost' | 'launch', reason: string): Promise<Ended>;
+  /** Puts the outcome of an ended attempt on record, bounded in time and size, and frees its spare space. */
+  settle(key: AttemptKey, seen: FinalLook): Promise<Outcome>;
+  /** The outcome on record; undefined while there is none. */
+  settled(key: AttemptKey): Promise<Outcome | undefined>;
+}
+
+export function createAttempts(options: AttemptsOptions): Attempts {
+  const folderOf = (key: AttemptKey): string => attemptFolder(options.runsDir, key);
+
+  return {
+    folderOf,
+
+    async prepare({ key, token, node, boot, spec }) {
+      const folder = folderOf(key);
+      const { arguments: argv, files } = playbookCommand(spec, folder, options);
+      const [markerName = '', markerValue = ''] = markerOf(key).split('=');
+      const plan: Plan = {
+        run_id: key.runId,
+        attempt: key.attempt,
+        token,
+        node,
+        boot,
+        marker: markerOf(key),
+        argv: [options.python, path.join(options.root, 'python', 'longhaul_attempt', 'run_playbook.py'), folder, markerOf(key), ...argv],
+        cwd: options.playbooksDir,
+        env: { ...options.env, [markerName]: markerValue },
+        timeout: spec.timeout ?? null,
+        grace: options.killGraceMs / 1000,
+      };
+      const reserve = Array.from({ length: spares }, (_, index) => [`.spare.${index + 1}`, new Uint8Array(spareBytes)] as const);
+      const made = await createFolderOnce(folder, {
+        ...Object.fromEntries(reserve),
+        ...files,
+        'spec.json': JSON.stringify(spec),
+        'attempt.json': JSON.stringify(plan),
+        token,
+      });
+      if (made) return token;
+      const earlier = await readRecord(folder, 'attempt.json', Plan);
+      if (earlier === undefined || earlier === 'corrupt') throw new Error(`${folder}/attempt.json can't be read; remove the folder if nothing of it runs`);
+      return earlier.token;
+    },
+
+    start: (key, token) => supervise(options, folderOf(key), token, markerOf(key)),
+
+    look: (key) => look(folderOf(key), (folder) => listMembers(options, folder, markerOf(key))),
+
+    end: (key, cause, reason) =>
+      endProcesses(options, { folder: folderOf(key), marker: markerOf(key), cause, reason, graceMs: options.killGraceMs }),
+
+    async settle(key, seen) {
+      const folder = folderOf(key);
+      const cause = await readRecord(folder, 'cause.json', Cause);
+      const outcome = outcomeOf(seen, cause === undefined || cause === 'corrupt' ? '' : cause.reason);
+      for (const name of await namesIn(folder)) if (name.startsWith('.spare.')) await rm(path.join(folder, name), { force: true });
+      await syncOutput(folder);
+      await replaceDurably(path.join(folder, 'outcome.json'), JSON.stringify(outcome));
+      return outcome;
+    },
+
+    async settled(key) {
+      const outcome = await readRecord(folderOf(key), 'outcome.json', Outcome);
+      return outcome === 'corrupt' ? undefined : outcome;
+    },
+  };
+}
+
+async function syncOutput(folder: string): Promise<void> {
+  for (const name of ['stdout.log', 'events.jsonl']) {
+    try {
+      const handle = await open(path.join(folder, name), 'r+');
+      await handle.sync().finally(() => handle.close());
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw error;
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import type { Failure } from '../job/failure.js';
+import type { Outcome } from '../job/outcome.js';
+import type { Look } from './look.js';
+import type { Result } from './records.js';
+
+/** A look that says how the attempt ended. */
+export type FinalLook = Extract<Look, { state: 'finished' | 'void' }>;
+
+/** The outcome that the evidence of an ended attempt stands for. */
+export function outcomeOf(seen: FinalLook, reason: string): Outcome {
+  return seen.state === 'void' ? neverStarted(seen.cause, seen.reason) : finished(seen, reason);
+}
+
+/** The outcome of an attempt of which neither token nor claim is there: never started, and never will be (R1). */
+export function outcomeOfAbsent(): Outcome {
+  return neverStarted('lost', 'its attempt folder is gone');
+}
+
+function neverStarted(cause: string, reason: string): Outcome {
+  const ended = { rc: null, stats: {}, started_at: null, finished_at: new Date().toISOString(), leftovers: [] };
+  if (cause === 'launch') return { status: 'failed', failure: { kind: 'launch', message: `It could not be started: ${reason}` }, ...ended };
+  if (cause === 'lost') return { status: 'failed', failure: { kind: 'lost', message: `It was never started: ${reason}` }, ...ended };
+  return { status: 'canceled', reason: reason || 'canceled before it started', ...ended };
+}
+
+function finished({ result, startedAt }: Extract<Look, { state: 'finished' }>, reason: string): Outcome {
+  const ended = {
+    rc: result.rc,
+    stats: result.stats,
+    started_at: startedAt?.toISOString() ?? null,
+    finished_at: new Date(Math.max(result.at * 1000, startedAt?.getTime() ?? 0)).toISOString(),
+    leftovers: result.leftovers,
+  };
+  if (result.cause === 'cancel' || result.cause === 'terminated') return { status: 'canceled', reason, ...ended };
+  const failure = failureOf(result);
+  return failure === undefined ? { status: 'successful', ...ended } : { status: 'failed', failure, ...ended };
+}
+
+function failureOf({ rc, signal, cause, storage, launch, lost }: Result): Failure | undefined {
+  if (launch !== undefined) return { kind: 'launch', message: `It could not be started: ${launch}` };
+  if (cause === 'timeout') return { kind: 'timed_out', message: 'Its timeout passed; its processes were killed' };
+  if (typeof lost === 'string') return { kind: 'lost', message: lost };
+  if (storage !== null) {
+    const why = storage.reason ?? 'the disk refused it';
+    return { kind: 'storage', message: `${storage.lost_bytes} bytes of its output or events were lost (${why}); rc is ${rc ?? 'unknown'}` };
+  }
+  if (signal !== null) return { kind: 'killed', message: `ansible-playbook was ended by signal ${signal}`, signal };
+  if (rc === null) return { kind: 'lost', message: 'It ended, and its exit status is not known' };
+  return rc === 0 ? undefined : { kind: 'exit', message: `ansible-playbook ended with rc ${rc}` };
+}

@@ -1,0 +1,241 @@
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+
+/** Everything the environment decides. Paths are absolute, durations whole milliseconds, sizes bytes. Frozen. */
+export interface Config {
+  /** The folder of Longhaul's own package.json; relative paths in the environment start here. */
+  readonly root: string;
+  /** The Python that set-up made; Ansible's programs are beside it. */
+  readonly python: string;
+  readonly host: string;
+  readonly port: number;
+  readonly dataDir: string;
+  readonly playbooksDir: string;
+  readonly inventoriesDir: string;
+  readonly temporal: {
+    /** `host:port` of the frontend, embedded or not. */
+    readonly address: string;
+    /** Whether `npm start` runs a Temporal server of its own. */
+    readonly embedded: boolean;
+    readonly namespace: string;
+    readonly port: number;
+    readonly uiPort: number;
+    /** The Temporal binary that was asked for; absent: it is looked for. */
+    readonly cli?: string;
+  };
+  readonly nodeId?: string;
+  readonly maxConcurrentPlaybooks: number;
+  readonly syncMaxWaitMs: number;
+  readonly heartbeatTimeoutMs: number;
+  readonly retryIntervalMs: number;
+  readonly sweepIntervalMs: number;
+  readonly killGraceMs: number;
+  readonly confirmIntervalMs: number;
+  readonly minFreeBytes: number;
+  readonly logLevel: (typeof logLevels)[number];
+  /** The folders of PATH. */
+  readonly searchPath: readonly string[];
+  /** Whether an npm script runs us, which is then the process to follow. */
+  readonly startedByNpm: boolean;
+}
+
+/** A variable of the environment has a value that can't be used. The message names each one and what is allowed. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * Turns environment variables into the configuration.
+ * @param env an empty value counts as unset
+ * @throws ConfigError with a line for each variable that can't be used
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const root = packageRoot();
+  const given = Object.fromEntries(
+    Object.keys(environment.shape).map((name) => [name, env[name]?.trim() || undefined]),
+  );
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) throw new ConfigError(explain(parsed.error, given));
+
+  const values = parsed.data;
+  const embedded = values.TEMPORAL_ADDRESS === undefined;
+  refuseSharedPorts(values, embedded);
+  return deepFreeze({
+    root,
+    python: pythonOf(root),
+    host: values.HOST,
+    port: values.PORT,
+    dataDir: resolve(root, values.DATA_DIR),
+    playbooksDir: resolve(root, values.PLAYBOOKS_DIR),
+    inventoriesDir: resolve(root, values.INVENTORIES_DIR),
+    temporal: {
+      address: values.TEMPORAL_ADDRESS ?? `127.0.0.1:${values.TEMPORAL_PORT}`,
+      embedded,
+      namespace: values.TEMPORAL_NAMESPACE,
+      port: values.TEMPORAL_PORT,
+      uiPort: values.TEMPORAL_UI_PORT,
+      ...(values.TEMPORAL_CLI !== undefined && { cli: resolve(root, values.TEMPORAL_CLI) }),
+    },
+    ...(values.NODE_ID !== undefined && { nodeId: values.NODE_ID }),
+    maxConcurrentPlaybooks: values.MAX_CONCURRENT_PLAYBOOKS,
+    syncMaxWaitMs: milliseconds(values.SYNC_MAX_WAIT),
+    heartbeatTimeoutMs: milliseconds(values.HEARTBEAT_TIMEOUT),
+    retryIntervalMs: milliseconds(values.RETRY_INTERVAL),
+    sweepIntervalMs: milliseconds(values.SWEEP_INTERVAL),
+    killGraceMs: milliseconds(values.KILL_GRACE),
+    confirmIntervalMs: milliseconds(values.CONFIRM_INTERVAL),
+    minFreeBytes: values.MIN_FREE_MB * 1_000_000,
+    logLevel: values.LOG_LEVEL,
+    searchPath: (env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
+    startedByNpm: env.npm_lifecycle_event !== undefined,
+  });
+}
+
+/**
+ * The folder of Longhaul's package.json, looked for from this file upwards: it is the same for sources and for `dist/`.
+ * @throws Error when there is none, which means that the files were moved apart
+ */
+export function packageRoot(): string {
+  const start = dirname(fileURLToPath(import.meta.url));
+  for (let folder = start; folder !== dirname(folder); folder = dirname(folder)) {
+    const file = join(folder, 'package.json');
+    if (existsSync(file) && (JSON.parse(readFileSync(file, 'utf8')) as { name?: string }).name === 'longhaul')
+      return folder;
+  }
+  throw new Error(`No package.json of Longhaul in ${start} or above it. Run Longhaul from a complete checkout.`);
+}
+
+/** `.venv` is a link that a later set-up turns round: who reads it once keeps the packages that it started with. */
+function pythonOf(root: string): string {
+  const environment = join(root, '.venv');
+  return join(existsSync(environment) ? realpathSync(environment) : environment, 'bin', 'python');
+}
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
+const nodeName = /^[A-Za-z0-9_~@%+=][A-Za-z0-9._~@%+=-]{0,199}$/;
+const hostAndPort = /^(\[[0-9a-fA-F:.]+\]|[^\s:/]+):\d{1,5}$/;
+
+/** The variables, in the order of the documentation that is made from them (`npm run docs`). */
+export const environment = z.object({
+  HOST: setting(
+    z.string().regex(loopback).default('127.0.0.1'),
+    'a loopback address (127.0.0.1, ::1, localhost); other addresses need tokens, which this version does not have',
+    'Address on which the API listens.',
+  ),
+  PORT: portSetting(8000, 'Port of the API.'),
+  DATA_DIR: setting(
+    z.string().default('./data'),
+    'a folder',
+    'Everything that must survive: attempts, the embedded Temporal database, logs. Made with mode 0700.',
+  ),
+  PLAYBOOKS_DIR: setting(z.string().default('./playbooks'), 'a folder', 'Playbooks that jobs can name.'),
+  INVENTORIES_DIR: setting(z.string().default('./inventories'), 'a folder', 'Inventory files that jobs can name.'),
+  TEMPORAL_ADDRESS: setting(
+    z.string().regex(hostAndPort).optional(),
+    'host:port',
+    'A Temporal frontend to use. Unset: `npm start` runs an embedded Temporal server.',
+  ),
+  TEMPORAL_NAMESPACE: setting(
+    z.string().regex(nodeName).default('default'),
+    'the name of a namespace',
+    'Namespace in Temporal. The embedded server makes it.',
+  ),
+  TEMPORAL_PORT: portSetting(7233, 'Port of the embedded Temporal server.'),
+  TEMPORAL_UI_PORT: portSetting(8233, "Port of the embedded Temporal server's Web UI."),
+  TEMPORAL_CLI: setting(
+    z.string().optional(),
+    'the path of a Temporal CLI binary',
+    'Binary of the embedded Temporal server. Unset: `temporal` on PATH, else the one that set-up put into `.venv`.',
+  ),
+  MAX_CONCURRENT_PLAYBOOKS: setting(
+    z.coerce.number().int().min(1).max(1000).default(5),
+    'a whole number from 1 to 1000',
+    'Attempts that run at the same time on this node.',
+  ),
+  SYNC_MAX_WAIT: secondsSetting(600, 0, 86_400, 'How long `POST /jobs?sync=true` waits before it answers 202.'),
+  NODE_ID: setting(
+    z.string().regex(nodeName).optional(),
+    '1 to 200 of A-Z a-z 0-9 . _ ~ @ % + = -, not starting with . or -',
+    "This node's id. Unset: made once, and bound to machine and data folder. Set it to restore a node elsewhere.",
+  ),
+  HEARTBEAT_TIMEOUT: secondsSetting(
+    60,
+    1,
+    3600,
+    'Silence after which Temporal gives the watching of a job to a new worker.',
+  ),
+  RETRY_INTERVAL: secondsSetting(
+    1,
+    0.05,
+    3600,
+    "Pause between Temporal's tries of an activity. Has nothing to do with a job's `retry`.",
+  ),
+  SWEEP_INTERVAL: secondsSetting(
+    60,
+    0.1,
+    86_400,
+    'Pause between two sweeps that look for attempts whose job was closed in Temporal.',
+  ),
+  KILL_GRACE: secondsSetting(10, 0, 3600, 'From TERM to KILL when a job is canceled or timed out.'),
+  CONFIRM_INTERVAL: secondsSetting(1.5, 0.05, 60, 'Between the two looks that it takes to call an attempt `lost`.'),
+  MIN_FREE_MB: setting(
+    z.coerce.number().min(0).default(100),
+    'a number of megabytes, 0 or more',
+    'Free space in the data folder, in millions of bytes, below which the service does not start.',
+  ),
+  LOG_LEVEL: setting(
+    z.enum(logLevels).default('info'),
+    `one of ${logLevels.join(', ')}`,
+    'Least level that is logged.',
+  ),
+});
+
+type Environment = z.infer<typeof environment>;
+
+function setting<T extends z.ZodType>(type: T, allowed: string, description: string): T {
+  return type.meta({ allowed, description });
+}
+
+function portSetting(standard: number, description: string): z.ZodDefault<z.ZodCoercedNumber> {
+  return setting(z.coerce.number().int().min(1).max(65_535).default(standard), 'a port from 1 to 65535', description);
+}
+
+function secondsSetting(
+  standard: number,
+  min: number,
+  max: number,
+  description: string,
+): z.ZodDefault<z.ZodCoercedNumber> {
+  const type = z.coerce.number().min(min).max(max).default(standard);
+  return setting(type, `seconds from ${min} to ${max}, fractions allowed`, description);
+}
+
+function milliseconds(seconds: number): number {
+  return Math.round(seconds * 1000);
+}
+
+function explain(error: z.ZodError, given: Record<string, string | undefined>): string {
+  const names = [...new Set(error.issues.map((issue) => String(issue.path[0])))];
+  const lines = names.map((name) => {
+    const allowed = environment.shape[name as keyof Environment].meta()?.allowed;
+    return `${name}=${given[name]} can't be used. Allowed: ${String(allowed)}.`;
+  });
+  return lines.join('\n');
+}
+
+function refuseSharedPorts(values: Environment, embedded: boolean): void {
+  const names = embedded ? (['PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT'] as const) : (['PORT'] as const);
+  for (const [index, name] of names.entries()) {
+    const other = names.slice(index + 1).find((candidate) => values[candidate] === values[name]);
+    if (other)
+      throw new ConfigError(`${name} and ${other} are both ${values[name]}. Allowed: a different port for each.`);
+  }
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) deepFreeze(part);
+  return Object.freeze(value);
+}

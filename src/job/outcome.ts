@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { Failure } from './failure.js';
+
+/** Per-host counters, as Ansible's recap has them. */
+export const HostStats = z.object({
+  ok: z.int(),
+  changed: z.int(),
+  unreachable: z.int(),
+  failures: z.int(),
+  skipped: z.int(),
+  rescued: z.int(),
+  ignored: z.int(),
+});
+export type HostStats = z.infer<typeof HostStats>;
+
+export const Stats = z.record(z.string(), HostStats);
+export type Stats = z.infer<typeof Stats>;
+
+/** A process that is left of an attempt. */
+export const LeftProcess = z.object({ pid: z.int(), command: z.string() });
+export type LeftProcess = z.infer<typeof LeftProcess>;
+
+const ended = {
+  rc: z.int().nullable(),
+  stats: Stats,
+  started_at: z.string().nullable().describe('RFC 3339; null if it never started'),
+  finished_at: z.string(),
+  leftovers: z.array(LeftProcess).describe('Processes that the playbook left running (daemons, async jobs); they were not killed'),
+};
+
+/** How an attempt, and with the last one the job, ended. */
+export const Outcome = z.discriminatedUnion('status', [
+  z.object({ status: z.literal('successful'), ...ended }),
+  z.object({ status: z.literal('failed'), failure: Failure, ...ended }),
+  z.object({ status: z.literal('canceled'), reason: z.string(), ...ended }),
+]);
+export type Outcome = z.infer<typeof Outcome>;

@@ -1,0 +1,104 @@
+import { EventEmitter } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { watch, type FSWatcher } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { createOnce, makeFolder, namesIn, removeIfThere, syncFolder } from '../disk/durable.js';
+import { isErrno } from '../disk/errno.js';
+
+/** Who holds a slot. */
+export const SlotHolder = z.object({ node: z.string(), workflow_id: z.string(), run_id: z.string(), attempt: z.int() });
+export type SlotHolder = z.infer<typeof SlotHolder>;
+
+/**
+ * The slots of a node, as linked files `slots/1..N` that any process of the node can take. A slot is held from an
+ * attempt's reservation to its end (R7), across every crash: the files are the only count.
+ */
+export class Slots {
+  private readonly events = new EventEmitter();
+  private watcher: FSWatcher | undefined;
+
+  constructor(
+    private readonly folder: string,
+    readonly limit: number,
+  ) {
+    this.events.setMaxListeners(0);
+  }
+
+  /** Makes the folder and starts to listen for slots that get free. */
+  async open(): Promise<void> {
+    await makeFolder(this.folder);
+    this.watcher = watch(this.folder, () => this.events.emit('change'));
+  }
+
+  close(): void {
+    this.watcher?.close();
+  }
+
+  /** Takes a slot, or finds the one that this holder has. False if all are taken. */
+  async take(holder: SlotHolder): Promise<boolean> {
+    const held = await this.taken();
+    if (held.some((slot) => isSame(slot.holder, holder))) return true;
+    // Also slots beyond the limit count, left from a time when it was higher.
+    if (held.length >= this.limit) return false;
+    for (let number = 1; number <= this.limit; number++) {
+      if (await createOnce(path.join(this.folder, String(number)), JSON.stringify(holder))) return true;
+    }
+    return false;
+  }
+
+  /** Frees the slot of this holder, if it has one. */
+  async release(holder: SlotHolder): Promise<void> {
+    for (const slot of await this.taken()) {
+      if (isSame(slot.holder, holder)) await this.drop(slot.number);
+    }
+  }
+
+  /** Frees a slot by its number. */
+  async drop(number: number): Promise<void> {
+    if (await removeIfThere(path.join(this.folder, String(number)))) await syncFolder(this.folder);
+  }
+
+  /** All slots that are taken; a holder that can't be read is undefined. */
+  async taken(): Promise<{ number: number; holder: SlotHolder | undefined }[]> {
+    const numbers = (await namesIn(this.folder)).filter((name) => /^\d+$/.test(name)).map(Number);
+    const slots = await Promise.all(numbers.map(async (number) => ({ number, holder: await this.read(number) })));
+    return slots.filter((slot) => slot.holder !== 'free') as { number: number; holder: SlotHolder | undefined }[];
+  }
+
+  /** How many slots are free. */
+  async free(): Promise<number> {
+    return Math.max(0, this.limit - (await this.taken()).length);
+  }
+
+  /** Calls `listener` when a slot may have been taken or freed, by any process. Returns how to stop it. */
+  onChange(listener: () => void): () => void {
+    this.events.on('change', listener);
+    return () => this.events.off('change', listener);
+  }
+
+  /** Wakes the listeners: something that counts against the slots has changed in this process. */
+  changed(): void {
+    this.events.emit('change');
+  }
+
+  private async read(number: number): Promise<SlotHolder | undefined | 'free'> {
+    let text: string;
+    try {
+      text = await readFile(path.join(this.folder, String(number)), 'utf8');
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return 'free';
+      throw error;
+    }
+    try {
+      return SlotHolder.safeParse(JSON.parse(text)).data;
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined;
+      throw error;
+    }
+  }
+}
+
+function isSame(one: SlotHolder | undefined, other: SlotHolder): boolean {
+  return one?.run_id === other.run_id && one.attempt === other.attempt && one.workflow_id === other.workflow_id && one.node === other.node;
+}

@@ -1,0 +1,41 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { liveness, ProcessIdentity } from '../ansible/identity.js';
+import { endProcess } from './end-process.js';
+
+const Record = z.object({ parent: ProcessIdentity, children: z.record(z.string(), ProcessIdentity) });
+type Record = z.infer<typeof Record>;
+
+/** Who runs, or ran, the service on a data folder: what a later start needs to end what an earlier one left. */
+export class ServiceRecord {
+  readonly #file: string;
+
+  constructor(dataFolder: string) {
+    this.#file = join(dataFolder, 'service.json');
+  }
+
+  write(parent: ProcessIdentity, children: { [name: string]: ProcessIdentity }): void {
+    const record: Record = { parent, children };
+    writeFileSync(`${this.#file}.new`, JSON.stringify(record), { mode: 0o600 });
+    renameSync(`${this.#file}.new`, this.#file);
+  }
+
+  /** The parent that lives now, if one does. */
+  livingParent(): ProcessIdentity | undefined {
+    const parent = this.#read()?.parent;
+    return parent !== undefined && liveness(parent) !== 'dead' ? parent : undefined;
+  }
+
+  /** Ends the children that outlived an earlier parent. Returns their names. */
+  async endLeftovers(graceMs: number): Promise<string[]> {
+    const left = Object.entries(this.#read()?.children ?? {}).filter(([, process]) => liveness(process) === 'alive');
+    await Promise.all(left.map(([, process]) => endProcess(process, graceMs)));
+    return left.map(([name]) => name);
+  }
+
+  #read(): Record | undefined {
+    if (!existsSync(this.#file)) return undefined;
+    return Record.parse(JSON.parse(readFileSync(this.#file, 'utf8')));
+  }
+}

@@ -1,0 +1,188 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { identityOf, type ProcessIdentity } from '../ansible/identity.js';
+import type { Config } from '../config.js';
+import { makeFolder } from '../disk/durable.js';
+import { dataFolderOf, openDataFolder } from '../node/data-folder.js';
+import { Slots } from '../node/slots.js';
+import { Child } from './child.js';
+import { guarded } from './guard.js';
+import { holdDataFolder } from './hold.js';
+import { LogFile } from './log-file.js';
+import { answers, apiIsLive, requireFreePorts } from './ports.js';
+import { ServiceRecord } from './record.js';
+import { findTemporal, setRetention, temporalServer } from './temporal.js';
+
+const graceMs = 10_000;
+const lookEveryMs = 50;
+const patienceMs = 30_000;
+
+/** What the worker writes to its log when it takes work. */
+const workerReady = 'worker ready';
+
+/** The running service: Temporal (if it is embedded), the worker and the API, each a process of its own. */
+export class Service {
+  readonly #config: Config;
+  readonly #say: (line: string) => void;
+  readonly #record: ServiceRecord;
+  readonly #children: Child[] = [];
+  readonly #ending = new AbortController();
+  readonly #hurry = new AbortController();
+  #failure: string | undefined;
+
+  /** @param say is given the lines for the person who started it */
+  constructor(config: Config, say: (line: string) => void) {
+    this.#config = config;
+    this.#say = say;
+    this.#record = new ServiceRecord(config.dataDir);
+  }
+
+  /**
+   * Runs until it is asked to end or can't go on. Nothing that it started is left then, except playbooks.
+   * @returns the exit code: 0 after requestEnd, 1 after a failure, which has been said
+   * @throws StartError when it could not begin; nothing was started then
+   */
+  async run(): Promise<number> {
+    await this.#takeDataFolder();
+    const binary = this.#config.temporal.embedded ? findTemporal(this.#config) : undefined;
+    try {
+      await this.#start(binary);
+      this.#sayReady();
+      await this.#untilEnding();
+    } catch (error) {
+      if (!this.#ending.signal.aborted) throw error;
+    } finally {
+      await this.#stop();
+    }
+    if (this.#failure !== undefined) this.#say(this.#failure);
+    await this.#sayWhatGoesOn();
+    return this.#failure === undefined ? 0 : 1;
+  }
+
+  /** Ends everything; when asked again, at once. */
+  requestEnd(): void {
+    if (this.#ending.signal.aborted) {
+      this.#hurry.abort();
+      return;
+    }
+    this.#say('Ending');
+    this.#ending.abort();
+  }
+
+  #fail(message: string): void {
+    this.#failure ??= message;
+    this.#ending.abort();
+  }
+
+  async #takeDataFolder(): Promise<void> {
+    const { dataDir, host, port, minFreeBytes, temporal } = this.#config;
+    await makeFolder(join(dataDir, 'logs'));
+    await holdDataFolder(this.#config, this.#record, () => {
+      this.#fail(`The lock on ${dataDir} is lost, because the process that held it was ended. Run npm start again.`);
+    });
+    await openDataFolder(dataDir, minFreeBytes);
+    const left = await this.#record.endLeftovers(graceMs);
+    if (left.length > 0) this.#say(`Ended what an earlier start had left: ${left.join(', ')}`);
+
+    const embedded = [
+      { host: '127.0.0.1', port: temporal.port, variable: 'TEMPORAL_PORT' },
+      { host: '127.0.0.1', port: temporal.uiPort, variable: 'TEMPORAL_UI_PORT' },
+    ];
+    await requireFreePorts([{ host, port, variable: 'PORT' }, ...(temporal.embedded ? embedded : [])]);
+  }
+
+  async #start(temporalBinary: string | undefined): Promise<void> {
+    if (temporalBinary !== undefined) await this.#startTemporal(temporalBinary);
+    const worker = this.#startChild('worker', this.#node('dist/worker.js'), 'worker.lock');
+    const api = this.#startChild('api', this.#node('dist/src/api/server.js'));
+    await this.#until(worker, () => worker.log.latest().includes(workerReady));
+    await this.#until(api, () => apiIsLive(this.#config));
+  }
+
+  async #startTemporal(binary: string): Promise<void> {
+    const temporal = this.#startChild('temporal', temporalServer(this.#config, binary), 'temporal.lock');
+    await this.#until(temporal, () => answers('127.0.0.1', this.#config.temporal.port));
+    await this.#until(temporal, () => setRetention(this.#config, binary));
+  }
+
+  #node(script: string): string[] {
+    return [process.execPath, '--enable-source-maps', join(this.#config.root, script)];
+  }
+
+  /** @param lock a file in the data folder that lets one process of this kind live at a time */
+  #startChild(name: string, program: readonly string[], lock?: string): Child {
+    const { dataDir, root } = this.#config;
+    const held = lock === undefined ? undefined : { file: join(dataDir, lock), waitMs: graceMs };
+    const child = new Child(name, {
+      argv: guarded(this.#config, program, held),
+      cwd: root,
+      log: new LogFile(join(dataDir, 'logs', `${name}.log`)),
+      events: {
+        started: () => this.#recordProcesses(),
+        died: (message) => this.#say(message),
+        failed: (message) => this.#fail(message),
+      },
+    });
+    this.#children.push(child);
+    child.start();
+    return child;
+  }
+
+  #recordProcesses(): void {
+    const living = this.#children.flatMap(({ name, identity }) =>
+      identity === undefined ? [] : [[name, identity] as const],
+    );
+    this.#record.write(ownIdentity(), Object.fromEntries(living));
+  }
+
+  /** Waits until `check` holds; while it doesn't for long, says whose log may tell why. Rejects when the service is to end. */
+  async #until(child: Child, check: () => boolean | Promise<boolean>): Promise<void> {
+    let patience = performance.now() + patienceMs;
+    while (!(await check())) {
+      await sleep(lookEveryMs, undefined, { signal: this.#ending.signal });
+      if (performance.now() < patience) continue;
+      patience += patienceMs;
+      this.#say(`Still waiting for the ${child.name}. Its log: ${child.log.path}`);
+    }
+  }
+
+  async #untilEnding(): Promise<void> {
+    const { signal } = this.#ending;
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  }
+
+  /** Ends the children in the reverse of the order in which they need each other. */
+  async #stop(): Promise<void> {
+    this.#ending.abort();
+    for (const child of this.#children) child.rest();
+    for (const child of [...this.#children].reverse()) await child.stop(graceMs, this.#hurry.signal);
+  }
+
+  #sayReady(): void {
+    const { host, port, dataDir, temporal } = this.#config;
+    const api = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    this.#say('Longhaul is ready');
+    this.#say(`  API          ${api}`);
+    this.#say(`  API docs     ${api}/docs`);
+    if (temporal.embedded) this.#say(`  Temporal UI  http://127.0.0.1:${temporal.uiPort}`);
+    else this.#say(`  Temporal     ${temporal.address}`);
+    this.#say(`  Data, logs   ${dataDir}`);
+  }
+
+  async #sayWhatGoesOn(): Promise<void> {
+    const { dataDir, maxConcurrentPlaybooks } = this.#config;
+    const slots = await new Slots(dataFolderOf(dataDir).slots, maxConcurrentPlaybooks).taken();
+    const count = slots.length;
+    const playbooks = count === 1 ? 'One playbook goes on running' : `${count} playbooks go on running`;
+    this.#say(
+      count === 0 ? 'Ended. No playbook is running.' : `Ended. ${playbooks}; npm start finds what is running again.`,
+    );
+  }
+}
+
+function ownIdentity(): ProcessIdentity {
+  const identity = identityOf(process.pid);
+  if (identity === undefined)
+    throw new Error('/proc does not show this process. Longhaul needs Linux with /proc mounted.');
+  return identity;
+}

@@ -1,0 +1,104 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Client } from '@temporalio/client';
+import { NativeConnection, Runtime, DefaultLogger, Worker, type WorkerOptions } from '@temporalio/worker';
+import { pino } from 'pino';
+import type { NodeContext } from './src/activities/context.js';
+import { createNodeActivities, createPlacementActivities } from './src/activities/create.js';
+import { PlaceSlots } from './src/activities/place-slots.js';
+import { failActivitiesOfDeadWorkers } from './src/activities/recover.js';
+import { Sweeper } from './src/activities/sweeper.js';
+import { connectPatiently } from './src/activities/connect.js';
+import { createAttempts } from './src/ansible/attempts.js';
+import { playbookEnvironment } from './src/ansible/environment.js';
+import { environment, loadConfig } from './src/config.js';
+import { nodeTaskQueue, sharedTaskQueue } from './src/job/protocol.js';
+import { openDataFolder } from './src/node/data-folder.js';
+import { nodeIdOf } from './src/node/identity.js';
+import { Slots } from './src/node/slots.js';
+
+/** A node's worker: wires the parts and serves until it is told to end. Attempts go on without it. */
+const config = loadConfig(process.env);
+const log = pino({ level: config.logLevel, base: { process: 'worker' } });
+Runtime.install({
+  logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+    log[level === 'ERROR' ? 'error' : 'warn']({ meta }, message);
+  }),
+});
+
+const folder = await openDataFolder(config.dataDir, config.minFreeBytes);
+const nodeId = nodeIdOf(config.dataDir, config.nodeId);
+const identity = `${nodeId}/${process.pid}-${randomBytes(4).toString('hex')}`;
+const slots = new Slots(folder.slots, config.maxConcurrentPlaybooks);
+await slots.open();
+
+const ending = new AbortController();
+const connection = await connectPatiently(() => NativeConnection.connect({ address: config.temporal.address }), log, ending.signal);
+const client = new Client({ connection, namespace: config.temporal.namespace, identity });
+const context: NodeContext = {
+  nodeId,
+  slots,
+  client,
+  log,
+  attempts: createAttempts({
+    root: config.root,
+    python: config.python,
+    playbooksDir: config.playbooksDir,
+    inventoriesDir: config.inventoriesDir,
+    runsDir: folder.runs,
+    killGraceMs: config.killGraceMs,
+    env: playbookEnvironment(process.env, Object.keys(environment.shape)),
+  }),
+  heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+  retryIntervalMs: config.retryIntervalMs,
+  confirmIntervalMs: config.confirmIntervalMs,
+  killGraceMs: config.killGraceMs,
+};
+const sweeper = new Sweeper(context, config.sweepIntervalMs);
+
+const common = {
+  connection,
+  namespace: config.temporal.namespace,
+  identity,
+  shutdownGraceTime: 0,
+  shutdownForceTime: '5s',
+} satisfies Partial<WorkerOptions>;
+const shared = await Worker.create({
+  ...common,
+  taskQueue: sharedTaskQueue,
+  workflowBundle: { code: await readFile(path.join(config.root, 'dist', 'workflow-bundle.js'), 'utf8') },
+  activities: createPlacementActivities(context),
+  // A worker that was killed must not keep its workflows waiting for it.
+  stickyQueueScheduleToStartTimeout: '1s',
+  tuner: {
+    workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 40 },
+    activityTaskSlotSupplier: new PlaceSlots(slots),
+    localActivityTaskSlotSupplier: { type: 'fixed-size', numSlots: 40 },
+    nexusTaskSlotSupplier: { type: 'fixed-size', numSlots: 1 },
+  },
+});
+const ofThisNode = await Worker.create({
+  ...common,
+  taskQueue: nodeTaskQueue(nodeId),
+  activities: createNodeActivities(context, () => sweeper.soon()),
+  maxConcurrentActivityTaskExecutions: 20_000,
+  maxHeartbeatThrottleInterval: '5s',
+});
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    log.info({ signal }, 'worker ends; what it watched goes on');
+    ending.abort();
+    for (const worker of [shared, ofThisNode]) if (worker.getState() === 'RUNNING') worker.shutdown();
+  });
+}
+
+const serving = Promise.all([shared.run(), ofThisNode.run()]);
+await failActivitiesOfDeadWorkers(context, `${nodeId}/`, identity);
+sweeper.start();
+log.info({ nodeId, slots: slots.limit }, 'worker ready');
+await serving;
+sweeper.stop();
+slots.close();
+await connection.close();
