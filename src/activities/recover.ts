@@ -1,4 +1,4 @@
-import { temporal } from '@temporalio/proto';
+import proto, { type temporal } from '@temporalio/proto';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { NodeContext } from './context.js';
 
@@ -36,7 +36,7 @@ export async function failActivitiesOfDeadWorkers(context: NodeContext, identity
 }
 
 function isOfDeadWorker(activity: temporal.api.workflow.v1.IPendingActivityInfo, prefix: string, identity: string): boolean {
-  const started = activity.state === temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
+  const started = activity.state === proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
   const last = activity.lastWorkerIdentity ?? '';
   return started && last.startsWith(prefix) && last !== identity;
 }

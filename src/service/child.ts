@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { identityOf, type ProcessIdentity } from '../ansible/identity.js';
 import { endProcess } from './end-process.js';
@@ -40,6 +41,7 @@ export class Child {
   readonly #cwd: string;
   readonly #events: ChildEvents;
   #identity: ProcessIdentity | undefined;
+  #exit: Promise<unknown> | undefined;
   #restart: NodeJS.Timeout | undefined;
   #deaths: number[] = [];
   #resting = false;
@@ -64,7 +66,8 @@ export class Child {
     const child = spawn(program, args, { cwd: this.#cwd, detached: true, stdio: ['ignore', output, output] });
     closeSync(output);
     child.once('error', (error) => this.#events.failed(`The ${this.name} can't be started: ${error.message}`));
-    child.once('exit', (code, signal) => this.#exited(code, signal));
+    this.#exit = once(child, 'exit');
+    child.once('exit', (code: number | null, signal: NodeJS.Signals | null) => this.#exited(code, signal));
     if (child.pid === undefined) return;
     this.#identity = identityOf(child.pid);
     this.#events.started();
@@ -79,7 +82,10 @@ export class Child {
   /** Ends it for good: TERM, then KILL when `graceMs` have passed or `hurry` is aborted. Resolves when it is gone. */
   async stop(graceMs: number, hurry: AbortSignal): Promise<void> {
     this.rest();
-    if (this.#identity) await endProcess(this.#identity, graceMs, hurry);
+    if (this.#identity === undefined) return;
+    const exited = this.#exit;
+    await endProcess(this.#identity, graceMs, hurry);
+    await exited;
   }
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {

@@ -1,4 +1,5 @@
 import { ConfigError, loadConfig } from '../config.js';
+import { DataFolderError } from '../node/data-folder.js';
 import { watchLauncher } from './launcher.js';
 import { Service } from './service.js';
 import { StartError } from './start-error.js';
@@ -23,8 +24,8 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const expected = error instanceof ConfigError || error instanceof StartError;
-    console.error(expected ? error.message : error);
+    const expected = [ConfigError, DataFolderError, StartError].some((kind) => error instanceof kind);
+    console.error(expected ? (error as Error).message : error);
     process.exit(1);
   },
 );

@@ -11,6 +11,7 @@ import { holdDataFolder } from './hold.js';
 import { LogFile } from './log-file.js';
 import { answers, apiIsLive, requireFreePorts } from './ports.js';
 import { ServiceRecord } from './record.js';
+import { StartError } from './start-error.js';
 import { findTemporal, setRetention, temporalServer } from './temporal.js';
 
 const graceMs = 10_000;
@@ -76,7 +77,7 @@ export class Service {
 
   async #takeDataFolder(): Promise<void> {
     const { dataDir, host, port, minFreeBytes, temporal } = this.#config;
-    await makeFolder(join(dataDir, 'logs'));
+    await makeDataFolder(dataDir);
     await holdDataFolder(this.#config, this.#record, () => {
       this.#fail(`The lock on ${dataDir} is lost, because the process that held it was ended. Run npm start again.`);
     });
@@ -176,6 +177,19 @@ export class Service {
     const playbooks = count === 1 ? 'One playbook goes on running' : `${count} playbooks go on running`;
     this.#say(
       count === 0 ? 'Ended. No playbook is running.' : `Ended. ${playbooks}; npm start finds what is running again.`,
+    );
+  }
+}
+
+async function makeDataFolder(folder: string): Promise<void> {
+  try {
+    await makeFolder(join(folder, 'logs'));
+  } catch (error) {
+    throw new StartError(
+      `The data folder ${folder} can't be made: ${(error as Error).message}. Mend that, or set DATA_DIR.`,
+      {
+        cause: error,
+      },
     );
   }
 }

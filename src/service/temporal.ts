@@ -65,13 +65,16 @@ export function temporalServer(config: Config, binary: string): string[] {
  */
 export async function setRetention(config: Config, binary: string): Promise<boolean> {
   const { address, namespace } = config.temporal;
-  const where = ['--address', address, '--namespace', namespace, '--command-timeout', '5s'];
+  const where = ['--address', address, '--namespace', namespace];
   try {
-    await promisify(execFile)(binary, ['operator', 'namespace', 'update', ...where, '--retention', retention]);
+    const command = ['operator', 'namespace', 'update', ...where, '--retention', retention];
+    await promisify(execFile)(binary, command, { timeout: 10_000 });
     return true;
   } catch (error) {
-    // It exits with 1 while the namespace isn't there yet. The caller has a deadline; Temporal's log has the details.
-    if (error instanceof Error && 'code' in error && typeof error.code === 'number') return false;
+    // It exits with 1 while the namespace isn't there yet. The caller goes on asking.
+    const isRefusal =
+      error instanceof Error && 'code' in error && (typeof error.code === 'number' || error.code === null);
+    if (isRefusal) return false;
     throw error;
   }
 }

@@ -15,7 +15,7 @@ import { nodeTaskQueue, progressQuery, type AttemptRecord, type AttemptRef, type
 import { backoffBeforeNext } from '../job/retry.js';
 
 /** Silence is not death (R4): an activity is repeated until it answers, however long its node stays away. */
-const untilAnswered = { startToCloseTimeout: '3650 days', retry: { backoffCoefficient: 1, maximumAttempts: 0 } } as const;
+const untilAnswered = { startToCloseTimeout: '3650 days', retry: { backoffCoefficient: 1 } } as const;
 
 /**
  * One run of a job: place an attempt, run it, and again if its policy says so; then close as the job ended.
