@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { SetupError } from './command.mjs';
 
 const least = [3, 11];
-const usual = ['python3.13', 'python3.12', 'python3.11', 'python3', '/usr/bin/python3'];
+const usual = ['python3.13', 'python3.12', 'python3.11', 'python3'];
 
 // Readable to any Python, however old.
 const question = `
@@ -18,17 +20,22 @@ except ImportError:
 
 /**
  * A Python that can make Longhaul's virtual environment: PYTHON if it is set, else the newest usable one of the usual names.
- * Each is asked by running it: a name on PATH may be a shim with nothing behind it.
+ * Each is asked by running it.
  * @returns {{ version: string, executable: string }}
  * @throws SetupError saying what was found and what to install
  */
 export function findPython(env) {
-  const found = (env.PYTHON ? [env.PYTHON] : usual)
-    .map((name) => ask(name, env))
-    .filter((python) => python !== undefined);
+  const candidates = env.PYTHON ? [env.PYTHON] : usual.flatMap((name) => onPath(name, env));
+  const found = candidates.map((candidate) => ask(candidate, env)).filter((python) => python !== undefined);
   const usable = found.find((python) => isRecent(python) && python.canMakeEnvironments);
   if (usable) return usable;
   throw new SetupError(explain(found, env.PYTHON));
+}
+
+/** All of that name, not only the first: it may be a shim with nothing behind it, in front of one that works. */
+function onPath(name, env) {
+  const folders = (env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, name)).filter((path) => existsSync(path));
 }
 
 /** What the interpreter says of itself, or undefined if it doesn't run. */

@@ -38,19 +38,23 @@ export class PlaceSlots implements CustomSlotSupplier<ActivitySlotInfo> {
     this.slots.changed();
   }
 
+  /** The next time something may have changed; the tick covers a change that the file system did not announce. */
   private nextChange(signal: AbortSignal): { happened: Promise<void>; stop: () => void } {
     let stop: () => void = () => undefined;
     const happened = new Promise<void>((resolve) => {
-      // The tick covers a change that the file system did not announce.
       const tick = setTimeout(resolve, 1000);
       const off = this.slots.onChange(resolve);
-      signal.addEventListener('abort', () => resolve(), { once: true });
+      const aborted = (): void => {
+        resolve();
+      };
+      signal.addEventListener('abort', aborted, { once: true });
       stop = () => {
         clearTimeout(tick);
         off();
+        signal.removeEventListener('abort', aborted);
         resolve();
       };
     });
-    return { happened: happened.finally(stop), stop };
+    return { happened: happened.finally(() => stop()), stop };
   }
 }

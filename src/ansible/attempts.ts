@@ -96,7 +96,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       const outcome = outcomeOf(seen, cause === undefined || cause === 'corrupt' ? '' : cause.reason);
       for (const name of await namesIn(folder)) if (name.startsWith('.spare.')) await rm(path.join(folder, name), { force: true });
       await syncOutput(folder);
-      await replaceDurably(path.join(folder, 'outcome.json'), JSON.stringify(outcome));
+      await keepOutcome(folder, outcome);
       return outcome;
     },
 
@@ -105,6 +105,15 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       return outcome === 'corrupt' ? undefined : outcome;
     },
   };
+}
+
+/** A disk that is full even now loses nothing: the same outcome follows from result.json and the claims. */
+async function keepOutcome(folder: string, outcome: Outcome): Promise<void> {
+  try {
+    await replaceDurably(path.join(folder, 'outcome.json'), JSON.stringify(outcome));
+  } catch (error) {
+    if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
+  }
 }
 
 async function syncOutput(folder: string): Promise<void> {

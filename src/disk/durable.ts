@@ -39,8 +39,13 @@ export async function createOnce(file: string, content: string): Promise<boolean
 /** Writes `content` to `file` durably, over what is there. */
 export async function replaceDurably(file: string, content: string): Promise<void> {
   const aside = asideOf(file);
-  await writeDurably(aside, content);
-  await rename(aside, file);
+  try {
+    await writeDurably(aside, content);
+    await rename(aside, file);
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw error;
+  }
   await syncFolder(path.dirname(file));
 }
 

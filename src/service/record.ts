@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { liveness, ProcessIdentity } from '../ansible/identity.js';
 import { endProcess } from './end-process.js';
 
-const Record = z.object({ parent: ProcessIdentity, children: z.record(z.string(), ProcessIdentity) });
-type Record = z.infer<typeof Record>;
+const Processes = z.object({ parent: ProcessIdentity, children: z.record(z.string(), ProcessIdentity) });
+type Processes = z.infer<typeof Processes>;
 
 /** Who runs, or ran, the service on a data folder: what a later start needs to end what an earlier one left. */
 export class ServiceRecord {
@@ -15,9 +15,8 @@ export class ServiceRecord {
     this.#file = join(dataFolder, 'service.json');
   }
 
-  write(parent: ProcessIdentity, children: { [name: string]: ProcessIdentity }): void {
-    const record: Record = { parent, children };
-    writeFileSync(`${this.#file}.new`, JSON.stringify(record), { mode: 0o600 });
+  write(processes: Processes): void {
+    writeFileSync(`${this.#file}.new`, JSON.stringify(processes), { mode: 0o600 });
     renameSync(`${this.#file}.new`, this.#file);
   }
 
@@ -34,8 +33,8 @@ export class ServiceRecord {
     return left.map(([name]) => name);
   }
 
-  #read(): Record | undefined {
+  #read(): Processes | undefined {
     if (!existsSync(this.#file)) return undefined;
-    return Record.parse(JSON.parse(readFileSync(this.#file, 'utf8')));
+    return Processes.parse(JSON.parse(readFileSync(this.#file, 'utf8')));
   }
 }

@@ -133,7 +133,7 @@ export class Service {
     const living = this.#children.flatMap(({ name, identity }) =>
       identity === undefined ? [] : [[name, identity] as const],
     );
-    this.#record.write(ownIdentity(), Object.fromEntries(living));
+    this.#record.write({ parent: ownIdentity(), children: Object.fromEntries(living) });
   }
 
   /** Waits until `check` holds; while it doesn't for long, says whose log may tell why. Rejects when the service is to end. */

@@ -64,7 +64,8 @@ async function runToTheEnd(input: JobInput, progress: JobProgress): Promise<Outc
 async function attempt(input: JobInput, number: number, progress: JobProgress, canceled: Promise<'canceled'>): Promise<Outcome> {
   const { workflowId, runId } = workflowInfo();
   progress.stage = 'placing';
-  const { place } = proxyActivities<PlacementActivities>({ ...untilAnswered, startToCloseTimeout: '1 minute' });
+  // Placing takes milliseconds: where no answer comes, its worker has died, and another may try.
+  const { place } = proxyActivities<PlacementActivities>({ ...untilAnswered, startToCloseTimeout: '10s' });
   const placed = await Promise.race([place({ workflow_id: workflowId, run_id: runId, attempt: number, input }), canceled]);
   // Nothing was scheduled that could start it; a reservation that was made is dropped by its node's sweep.
   if (placed === 'canceled') return neverStarted();

@@ -1,0 +1,60 @@
+/** Every cause of an error answer, as RFC 9457 problems have it. */
+export const problems = {
+  'invalid-playbook-name': { status: 400, title: 'Invalid playbook name' },
+  'malformed-json': { status: 400, title: 'Malformed JSON' },
+  'foreign-origin': { status: 403, title: 'Origin not allowed' },
+  'job-not-found': { status: 404, title: 'Job not found' },
+  'playbook-not-found': { status: 404, title: 'Playbook not found' },
+  'output-not-found': { status: 404, title: 'Output not found' },
+  'route-not-found': { status: 404, title: 'Not found' },
+  'method-not-allowed': { status: 405, title: 'Method not allowed' },
+  'job-conflict': { status: 409, title: 'The name is taken by a job with another spec' },
+  'job-finished': { status: 409, title: 'The job has finished' },
+  'run-superseded': { status: 409, title: "This run is not the job's latest" },
+  'body-too-large': { status: 413, title: 'Body too large' },
+  'unsupported-content-type': { status: 415, title: 'Unsupported content type' },
+  'range-not-satisfiable': { status: 416, title: 'Range not satisfiable' },
+  'foreign-host': { status: 421, title: 'Host not served here' },
+  'invalid-request': { status: 422, title: 'Invalid request' },
+  'internal-error': { status: 500, title: 'Internal error' },
+  'temporal-unavailable': { status: 503, title: 'Temporal is not available' },
+  'job-closing': { status: 503, title: 'The job is still closing' },
+  'job-deleting': { status: 503, title: 'The job is still being deleted' },
+} as const;
+
+export type ProblemCause = keyof typeof problems;
+
+/** Where in the request an error is: a JSON pointer into the body, or a parameter's name. */
+export type FieldError = { pointer: string; detail: string } | { parameter: string; detail: string };
+
+/** Thrown where a request can't be served; answered as application/problem+json. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+
+  /**
+   * @param detail for the caller: what is wrong and what to do
+   * @param more `errors` for single fields; `headers` for the answer; `members` of the body beside the standard ones
+   */
+  constructor(
+    readonly type: ProblemCause,
+    readonly detail: string,
+    readonly more: { errors?: FieldError[]; headers?: Record<string, string>; members?: Record<string, unknown> } = {},
+  ) {
+    super(detail);
+  }
+
+  toResponse(): Response {
+    const { status, title } = problems[this.type];
+    const { errors, headers, members } = this.more;
+    const body = { type: `/problems/${this.type}`, title, status, detail: this.detail, ...members, ...(errors && { errors }) };
+    return new Response(JSON.stringify(body), {
+      status,
+      headers: { ...headers, 'content-type': 'application/problem+json', 'cache-control': 'no-store' },
+    });
+  }
+}
+
+/** The problem of a job that isn't there, or isn't this tenant's. */
+export function jobNotFound(jobId: string): Problem {
+  return new Problem('job-not-found', `Job not found: ${jobId}`);
+}

@@ -1,0 +1,88 @@
+import { Client, Connection, isGrpcServiceError, type WorkflowService } from '@temporalio/client';
+import { Problem } from '../problem.js';
+
+/** gRPC status codes that are told apart here. */
+export const grpc = { CANCELLED: 1, INVALID_ARGUMENT: 3, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, ALREADY_EXISTS: 6 } as const;
+
+/** Temporal can't serve now: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE. */
+const away: readonly number[] = [grpc.DEADLINE_EXCEEDED, 8, 10, 14];
+const callTimeoutMs = 5_000;
+const retryAfter = '2';
+
+export interface TemporalOptions {
+  /** `host:port` of the frontend. */
+  address: string;
+  namespace: string;
+  identity: string;
+}
+
+/**
+ * The API's connection to Temporal. It is established by the first call and again whenever it was lost; until then
+ * calls wait for it, as long as their deadline allows.
+ */
+export class Temporal {
+  readonly client: Client;
+  readonly namespace: string;
+  readonly identity: string;
+  readonly #connection: Connection;
+
+  constructor({ address, namespace, identity }: TemporalOptions) {
+    this.#connection = Connection.lazy({
+      address,
+      // Temporal may be away for long; what comes back is to be found at once.
+      channelArgs: { 'grpc.initial_reconnect_backoff_ms': 200, 'grpc.max_reconnect_backoff_ms': 1000 },
+    });
+    this.client = new Client({ connection: this.#connection, namespace, identity });
+    this.namespace = namespace;
+    this.identity = identity;
+  }
+
+  /** How values are turned into payloads and back. */
+  get converter(): Client['options']['loadedDataConverter'] {
+    return this.client.options.loadedDataConverter;
+  }
+
+  /**
+   * One call of Temporal's service.
+   * @param options deadline in ms from now (default 5 s); `signal` cancels the call
+   * @throws Problem `temporal-unavailable` when Temporal can't be reached or doesn't answer in time; else the gRPC error
+   */
+  async call<T>(
+    request: (service: WorkflowService) => Promise<T>,
+    { timeoutMs = callTimeoutMs, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<T> {
+    const send = (): Promise<T> => request(this.#connection.workflowService);
+    const withSignal = signal === undefined ? send : (): Promise<T> => this.#connection.withAbortSignal(signal, send);
+    try {
+      return await this.#connection.withDeadline(Date.now() + timeoutMs, withSignal);
+    } catch (error) {
+      throw isAway(error) ? temporalUnavailable(error) : error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+}
+
+/** Whether `error` is a gRPC error with this code. */
+export function hasGrpcCode(error: unknown, code: number): boolean {
+  return isGrpcServiceError(error) && (error.code as number) === code;
+}
+
+/** The answer while Temporal is away. Repeating a request is safe if it names its job. */
+export function temporalUnavailable(cause: unknown): Problem {
+  const problem = new Problem(
+    'temporal-unavailable',
+    'Temporal did not answer. Repeat the request later; a submission is safe to repeat if it has a name or an Idempotency-Key',
+    { headers: { 'retry-after': retryAfter } },
+  );
+  problem.cause = cause;
+  return problem;
+}
+
+function isAway(error: unknown): boolean {
+  if (!isGrpcServiceError(error)) return false;
+  // A namespace that isn't there is a Temporal that isn't set up yet.
+  return away.includes(error.code) || ((error.code as number) === grpc.NOT_FOUND && /^Namespace .* not found/i.test(error.details));
+}

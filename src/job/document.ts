@@ -1,0 +1,201 @@
+import { z } from 'zod';
+import type { RunEvidence } from './evidence.js';
+import { Failure } from './failure.js';
+import { jobIdOf } from './names.js';
+import { HostStats, LeftProcess, Stats, type Outcome } from './outcome.js';
+import { isFinished, placementOf, type JobState } from './state.js';
+
+export const JobStatus = z
+  .enum(['pending', 'running', 'canceling', 'successful', 'failed', 'canceled'])
+  .describe('`canceling` until every process of the job is verifiably gone');
+export type JobStatus = z.infer<typeof JobStatus>;
+
+const Time = z.iso.datetime().describe('RFC 3339, UTC');
+
+export const Progress = z.object({
+  stage: z.enum(['placing', 'waiting', 'starting', 'running', 'ending', 'ended']),
+  percent: z.number().nullable().describe('Null while unknown; 100 only at the end'),
+  message: z.string().nullable().describe('What it does, or waits for, now'),
+  tasks_done: z.int(),
+  tasks_total: z.int().nullable().describe('Null while unknown'),
+});
+export type Progress = z.infer<typeof Progress>;
+
+export const AttemptSummary = z.object({
+  attempt: z.int(),
+  node: z.string(),
+  status: JobStatus,
+  failure: Failure.nullable(),
+  rc: z.int().nullable(),
+  started_at: Time.nullable(),
+  finished_at: Time.nullable(),
+  leftovers: z.array(LeftProcess).describe('Processes that the playbook left running; they were not killed'),
+});
+export type AttemptSummary = z.infer<typeof AttemptSummary>;
+
+export const HostSummary = HostStats.extend({ status: z.enum(['ok', 'failed', 'unreachable']) });
+
+export const Result = z.object({
+  rc: z.int().nullable(),
+  stdout: z.string().describe('The whole output up to 64 KiB, else its last lines within 64 KiB'),
+  stdout_truncated: z.boolean(),
+  stats: Stats,
+});
+
+export const Links = z.object({
+  self: z.string(),
+  stdout: z.string(),
+  runs: z.string(),
+  cancel: z.string().optional().describe('While it can be canceled'),
+  temporal: z.string().optional().describe("The run in Temporal's Web UI, where that is known"),
+});
+export type Links = z.infer<typeof Links>;
+
+/** What a caller sees of a job. Times are RFC 3339 UTC, and created_at <= started_at <= finished_at. */
+export const JobDocument = z
+  .object({
+    job_id: z.string(),
+    run_id: z.string(),
+    name: z.string(),
+    playbook_name: z.string(),
+    tenant: z.string(),
+    workspace: z.string(),
+    kind: z.enum(['playbook']),
+    playbook: z.string(),
+    status: JobStatus,
+    failure: Failure.nullable(),
+    error: z.string().nullable().describe('Why it failed, in one line'),
+    execution_mode: z.enum(['workflow']),
+    attempt: z.int().describe('The current or last attempt, from 1'),
+    attempts: z.array(AttemptSummary),
+    node: z.string().nullable(),
+    created_at: Time,
+    queued_at: Time,
+    started_at: Time.nullable().describe('When the current or last attempt started'),
+    finished_at: Time.nullable(),
+    progress: Progress,
+    hosts: z.record(z.string(), HostSummary),
+    recent_logs: z.array(z.string()).describe('The last 20 lines of output'),
+    output_available: z.boolean(),
+    result: Result.nullable().describe('Null until it is finished'),
+    metadata: z.record(z.string(), z.unknown()),
+    links: Links,
+  })
+  .meta({ id: 'Job' });
+export type JobDocument = z.infer<typeof JobDocument>;
+
+/** What is read of the current or last attempt's output. */
+export interface OutputSummary {
+  available: boolean;
+  recentLines: string[];
+  /** The whole output or its end; null where it was not read because the job has not finished. */
+  text: string | null;
+  truncated: boolean;
+  tasksDone: number;
+}
+
+/** Assembles the document of a run from its evidence, the state that the evidence shows, and its output. */
+export function documentOf(run: RunEvidence, state: JobState, output: OutputSummary, links: Links): JobDocument {
+  const { job, memo } = run;
+  const outcome = isFinished(state) && 'outcome' in state ? state.outcome : null;
+  const times = orderedTimes(run, state, outcome);
+  const stats = outcome?.stats ?? {};
+  const failure = state.status === 'failed' ? state.failure : null;
+  return {
+    job_id: jobIdOf(job),
+    run_id: run.runId,
+    name: job.name,
+    playbook_name: job.playbookName,
+    tenant: job.tenant,
+    workspace: memo.workspace ?? 'default',
+    kind: 'playbook',
+    playbook: memo.playbook ?? '',
+    status: state.status,
+    failure,
+    error: state.status === 'failed' ? oneLine(state.message) : null,
+    execution_mode: 'workflow',
+    attempt: attemptNumber(run, state),
+    attempts: attemptsOf(run, state),
+    node: placementOf(run)?.node ?? memo.attempts?.at(-1)?.node ?? null,
+    ...times,
+    progress: {
+      stage: state.stage,
+      percent: isFinished(state) ? 100 : null,
+      message: state.message,
+      tasks_done: output.tasksDone,
+      tasks_total: isFinished(state) ? output.tasksDone : null,
+    },
+    hosts: hostsOf(stats),
+    recent_logs: output.recentLines,
+    output_available: output.available,
+    result: isFinished(state) ? { rc: outcome?.rc ?? null, stdout: output.text ?? '', stdout_truncated: output.truncated, stats } : null,
+    metadata: memo.metadata ?? {},
+    links,
+  };
+}
+
+function attemptNumber(run: RunEvidence, state: JobState): number {
+  const done = run.memo.attempts?.length ?? 0;
+  return placementOf(run)?.attempt ?? (isFinished(state) ? Math.max(1, done) : done + 1);
+}
+
+function attemptsOf(run: RunEvidence, state: JobState): AttemptSummary[] {
+  const recorded = (run.memo.attempts ?? []).map(({ attempt, node, outcome }) => ({
+    attempt,
+    node,
+    status: outcome.status,
+    failure: outcome.status === 'failed' ? outcome.failure : null,
+    rc: outcome.rc,
+    started_at: outcome.started_at,
+    finished_at: outcome.finished_at,
+    leftovers: outcome.leftovers,
+  }));
+  const current = placementOf(run);
+  if (current === null || recorded.some(({ attempt }) => attempt === current.attempt)) return recorded;
+  const outcome = 'outcome' in state ? state.outcome : null;
+  const open: AttemptSummary = {
+    ...current,
+    status: state.status,
+    failure: state.status === 'failed' ? state.failure : null,
+    rc: outcome?.rc ?? null,
+    started_at: startOf(state),
+    finished_at: outcome?.finished_at ?? null,
+    leftovers: outcome?.leftovers ?? [],
+  };
+  return [...recorded, open];
+}
+
+function startOf(state: JobState): string | null {
+  if ('startedAt' in state) return state.startedAt;
+  return 'outcome' in state ? (state.outcome?.started_at ?? null) : null;
+}
+
+/** Temporal's clock and the node's may differ by a little; a document never ends before it began. */
+function orderedTimes(run: RunEvidence, state: JobState, outcome: Outcome | null): Pick<JobDocument, 'created_at' | 'queued_at' | 'started_at' | 'finished_at'> {
+  const start = startOf(state);
+  const started = start === null ? null : later(run.createdAt, start);
+  const end = isFinished(state) ? (outcome?.finished_at ?? run.closed?.at ?? null) : null;
+  return {
+    created_at: run.createdAt,
+    queued_at: run.createdAt,
+    started_at: started,
+    finished_at: end === null ? null : later(started ?? run.createdAt, end),
+  };
+}
+
+function later(one: string, other: string): string {
+  return Date.parse(one) > Date.parse(other) ? one : other;
+}
+
+function hostsOf(stats: Stats): JobDocument['hosts'] {
+  return Object.fromEntries(Object.entries(stats).map(([host, counters]) => [host, { status: hostStatus(counters), ...counters }]));
+}
+
+function hostStatus({ unreachable, failures }: HostStats): 'ok' | 'failed' | 'unreachable' {
+  if (unreachable > 0) return 'unreachable';
+  return failures > 0 ? 'failed' : 'ok';
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
+}

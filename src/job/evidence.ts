@@ -1,0 +1,47 @@
+import type { JobName } from './names.js';
+import type { Outcome } from './outcome.js';
+import type { JobMemo, RunHeartbeat } from './protocol.js';
+
+/** What is known of a run from Temporal's one answer about it. Times are RFC 3339. */
+export interface RunEvidence {
+  job: JobName;
+  runId: string;
+  createdAt: string;
+  /** Null while the run is open. */
+  closed: RunClose | null;
+  cancelRequested: boolean;
+  /** As found: a run that is not ours, or of another version, may lack anything. */
+  memo: Partial<JobMemo>;
+  activities: PendingActivity[];
+  /** A workflow task is due or being worked on: the run is about to go on. */
+  deciding: boolean;
+  /** Why its workflow tasks fail; null while they don't. */
+  failingTask: string | null;
+}
+
+/** How a run was closed in Temporal. */
+export interface RunClose {
+  as: 'completed' | 'failed' | 'canceled' | 'terminated' | 'timed_out' | 'other';
+  at: string;
+  /** Given by whoever terminated it. */
+  reason: string | null;
+}
+
+/** An activity that has not answered yet. */
+export interface PendingActivity {
+  type: string;
+  /** Whether a worker works on it now, as far as Temporal knows. */
+  taken: boolean;
+  lastFailure: string | null;
+  heartbeat: RunHeartbeat | null;
+}
+
+/** What an attempt's folder shows on the machine that asks. */
+export interface AttemptEvidence {
+  /** RFC 3339; null while it has not started. */
+  startedAt: string | null;
+  /** How it ended, once its node has put that on record. */
+  outcome: Outcome | null;
+  /** Its claim is void, or its folder is gone and nothing holds its slot: it does not run and never will. */
+  over: boolean;
+}

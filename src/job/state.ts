@@ -1,0 +1,119 @@
+import type { AttemptEvidence, PendingActivity, RunClose, RunEvidence } from './evidence.js';
+import type { Failure } from './failure.js';
+import type { Outcome } from './outcome.js';
+import type { AttemptRecord } from './protocol.js';
+
+/** What a job is doing, by the evidence. */
+export type JobState =
+  | { status: 'pending'; stage: 'placing' | 'waiting' | 'starting'; message: string }
+  | { status: 'running'; stage: 'running'; message: string | null; startedAt: string }
+  | { status: 'canceling'; stage: 'ending'; message: string; startedAt: string | null }
+  | { status: 'successful'; stage: 'ended'; message: string; outcome: Outcome }
+  | { status: 'failed'; stage: 'ended'; message: string; failure: Failure | null; outcome: Outcome | null }
+  | { status: 'canceled'; stage: 'ended'; message: string; outcome: Outcome | null };
+
+/**
+ * The state of a run. What Temporal was told first is the truth: an outcome in the memo, then a request to cancel, then
+ * the placement; the attempt's folder (null: not on this machine) says what Temporal can't know yet.
+ */
+export function stateOf(run: RunEvidence, attempt: AttemptEvidence | null): JobState {
+  const state = run.closed === null ? openState(run, attempt) : closedState(run, run.closed, attempt);
+  if (run.failingTask === null || state.stage === 'ended') return state;
+  return { ...state, message: `The workflow of this job makes no progress: ${run.failingTask}` };
+}
+
+/** Whether nothing of the job will change any more. */
+export function isFinished(state: JobState): state is Extract<JobState, { stage: 'ended' }> {
+  return state.stage === 'ended';
+}
+
+/** Whether an open run is decided and only has to close: nothing is asked of a node any more, or it was canceled. */
+export function isClosing(run: RunEvidence): boolean {
+  if (run.closed !== null) return false;
+  return run.cancelRequested || (placementOf(run) !== null && run.activities.length === 0);
+}
+
+/** Where the run's current or last attempt is or was; null before the first, and between two. */
+export function placementOf(run: RunEvidence): { node: string; attempt: number } | null {
+  return run.memo.placement ?? null;
+}
+
+function openState(run: RunEvidence, attempt: AttemptEvidence | null): JobState {
+  const placement = placementOf(run);
+  const watching = activity(run, 'run');
+  const startedAt = placement === null ? null : (watching?.heartbeat?.started_at ?? attempt?.startedAt ?? null);
+  if (run.cancelRequested) return { status: 'canceling', stage: 'ending', message: whatIsLeft(run, attempt), startedAt };
+  if (placement === null) return notPlaced(run);
+  if (startedAt === null) return { status: 'pending', stage: 'starting', message: startingMessage(placement.node, watching) };
+  const message = watching?.lastFailure ?? watching?.heartbeat?.message ?? null;
+  return { status: 'running', stage: 'running', message, startedAt };
+}
+
+function notPlaced(run: RunEvidence): JobState {
+  const { retry_at: retryAt, attempts = [] } = run.memo;
+  const last = attempts.at(-1);
+  const again = retryAt != null && last !== undefined && activity(run, 'place') === undefined;
+  if (again) return { status: 'pending', stage: 'waiting', message: retryMessage(last, retryAt) };
+  const trouble = activity(run, 'place')?.lastFailure;
+  return { status: 'pending', stage: 'placing', message: trouble == null ? 'Waiting for a free slot' : `Waiting for a slot: ${trouble}` };
+}
+
+function retryMessage({ attempt, outcome }: AttemptRecord, retryAt: string): string {
+  const why = outcome.status === 'failed' ? `${outcome.failure.kind} (${outcome.failure.message})` : outcome.status;
+  return `Attempt ${attempt} was ${why}; attempt ${attempt + 1} starts at ${retryAt}`;
+}
+
+function startingMessage(node: string, watching: PendingActivity | undefined): string {
+  if (watching?.lastFailure != null) return `Starting on node ${node}: ${watching.lastFailure}`;
+  return watching?.taken === true ? `Starting on node ${node}` : `Waiting for node ${node}`;
+}
+
+function whatIsLeft(run: RunEvidence, attempt: AttemptEvidence | null): string {
+  const placement = placementOf(run);
+  if (placement === null) return 'Canceling; it has not started';
+  if (attempt !== null && (attempt.outcome !== null || attempt.over)) return 'Its processes are gone; closing';
+  const ending = activity(run, 'end');
+  const trouble = ending?.lastFailure ?? null;
+  if (trouble !== null) return trouble;
+  return ending !== undefined && !ending.taken ? `Waiting for node ${placement.node} to end it` : `Ending it on node ${placement.node}`;
+}
+
+function closedState(run: RunEvidence, closed: RunClose, attempt: AttemptEvidence | null): JobState {
+  if (run.memo.outcome !== undefined) return endedState(run.memo.outcome);
+  const placement = placementOf(run);
+  const gone = placement === null || (attempt !== null && (attempt.outcome !== null || attempt.over));
+  if (!gone) return orphanedState(closed, placement.node, attempt);
+  return abandonedState(closed, attempt?.outcome ?? null);
+}
+
+function endedState(outcome: Outcome): JobState {
+  switch (outcome.status) {
+    case 'successful':
+      return { status: 'successful', stage: 'ended', message: 'Successful', outcome };
+    case 'failed':
+      return { status: 'failed', stage: 'ended', message: outcome.failure.message, failure: outcome.failure, outcome };
+    case 'canceled':
+      return { status: 'canceled', stage: 'ended', message: `Canceled: ${outcome.reason}`, outcome };
+  }
+}
+
+/** Closed in Temporal, not by the job itself, and its node has not yet said that nothing lives on. */
+function orphanedState(closed: RunClose, node: string, attempt: AttemptEvidence | null): JobState {
+  const message = `${closedBy(closed)}; node ${node} ends what is left of it at its next sweep`;
+  return { status: 'canceling', stage: 'ending', message, startedAt: attempt?.startedAt ?? null };
+}
+
+function abandonedState(closed: RunClose, outcome: Outcome | null): JobState {
+  const message = closedBy(closed);
+  if (closed.as === 'terminated' || closed.as === 'canceled') return { status: 'canceled', stage: 'ended', message, outcome };
+  return { status: 'failed', stage: 'ended', message, failure: null, outcome };
+}
+
+function closedBy({ as, reason }: RunClose): string {
+  if (as === 'terminated') return `Its workflow was terminated in Temporal: ${reason ?? 'no reason was given'}`;
+  return `Its workflow was closed in Temporal (${as}) without an outcome${reason === null ? '' : `: ${reason}`}`;
+}
+
+function activity(run: RunEvidence, type: string): PendingActivity | undefined {
+  return run.activities.find((pending) => pending.type === type);
+}

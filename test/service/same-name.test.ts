@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Service, type Answer } from './service.js';
+
+let service: Service;
+beforeAll(async () => {
+  service = await Service.start();
+});
+afterAll(() => service.destroy());
+
+const gated = (name: string, more: object = {}): Record<string, unknown> => {
+  const trace = path.join(service.folder, name);
+  return { playbook: 'gate.yml', name, extra_vars: { trace, gate: `${trace}.gate` }, ...more };
+};
+const linesOf = (name: string): string[] => readFileSync(path.join(service.folder, name), 'utf8').trim().split('\n');
+const submit = (spec: object): Promise<Answer> => service.post('/api/v1/jobs', spec);
+
+it('50 clients that submit one name at once through two API processes get one run', async () => {
+  const urls = [service.url, await service.secondApi()];
+  const spec = gated('race');
+  const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => service.post(`${urls[i % 2]}/api/v1/jobs`, spec)));
+  expect(answers.map(({ status }) => status).sort()).toEqual([...Array<number>(49).fill(200), 202]);
+  expect(new Set(answers.map(({ body }) => `${body.job_id} ${body.run_id}`)).size).toBe(1);
+  expect(answers.filter(({ body }) => body.created).length).toBe(1);
+  service.file('race.gate', '');
+  await service.ended('gate:race');
+  expect(linesOf('race')).toEqual(['begun', 'passed']);
+});
+
+it('a running name is answered with its job; another spec conflicts and changes nothing', async () => {
+  const first = await submit(gated('busy'));
+  const again = await submit(gated('busy', { priority: 1, metadata: { by: 'another' }, when_finished: 'rerun' }));
+  expect(again.status).toBe(200);
+  expect(again.body).toMatchObject({ created: false, run_id: first.body.run_id });
+  const other = await submit(gated('busy', { check: true, forks: 7 }));
+  expect(other.status).toBe(409);
+  expect(other.body.type).toContain('job-conflict');
+  expect(other.body.detail).toContain('check');
+  expect(other.body.detail).toContain('forks');
+  service.file('busy.gate', '');
+  expect(await service.ended('gate:busy')).toMatchObject({ status: 'successful', run_id: first.body.run_id });
+});
+
+it('a finished name is returned, or run again where that is asked for', async () => {
+  const first = await submit({ playbook: 'hello.yml', name: 'again' });
+  await service.ended('hello:again');
+  const returned = await submit({ playbook: 'hello.yml', name: 'again' });
+  expect(returned.status).toBe(200);
+  expect(returned.body).toMatchObject({ created: false, run_id: first.body.run_id, status: 'successful' });
+  expect((await submit({ playbook: 'hello.yml', name: 'again', forks: 2 })).status).toBe(409);
+
+  const unneeded = await submit({ playbook: 'hello.yml', name: 'again', when_finished: 'rerun_if_failed' });
+  expect(unneeded.status).toBe(200);
+  expect((await submit({ playbook: 'hello.yml', name: 'again', when_finished: 'rerun_if_failed', forks: 2 })).status).toBe(409);
+
+  const rerun = await submit({ playbook: 'hello.yml', name: 'again', when_finished: 'rerun', forks: 2 });
+  expect(rerun.status).toBe(202);
+  expect(rerun.body.run_id).not.toBe(first.body.run_id);
+  await service.ended('hello:again');
+  const { body } = await service.get('/api/v1/jobs/hello:again/runs');
+  expect(body.items.map((run: { run_id: string }) => run.run_id).sort()).toEqual([first.body.run_id, rerun.body.run_id].sort());
+  expect((await service.get(`/api/v1/jobs/hello:again?run=${first.body.run_id}`)).body.run_id).toBe(first.body.run_id);
+});
+
+it('a failed or canceled name is run again by rerun_if_failed, also with another spec', async () => {
+  await submit({ playbook: 'failing.yml', name: 'retry' });
+  await service.ended('failing:retry');
+  expect((await submit({ playbook: 'failing.yml', name: 'retry' })).status).toBe(200);
+  expect((await submit({ playbook: 'failing.yml', name: 'retry', when_finished: 'rerun_if_failed', forks: 3 })).status).toBe(202);
+  await service.ended('failing:retry');
+
+  await submit(gated('stopped'));
+  await service.reaches('gate:stopped', 'running');
+  expect((await service.post('/api/v1/jobs/gate:stopped/cancel')).status).toBe(202);
+  expect((await service.ended('gate:stopped')).status).toBe('canceled');
+  expect((await submit(gated('stopped', { when_finished: 'rerun_if_failed' }))).status).toBe(202);
+  service.file('stopped.gate', '');
+  expect((await service.ended('gate:stopped')).status).toBe('successful');
+});
+
+it('a rerun of a run that is just closing waits for it, and then starts', async () => {
+  for (let round = 0; round < 5; round++) {
+    const spec = gated(`closing-${round}`);
+    const first = await submit(spec);
+    await service.reaches(first.body.job_id, 'running');
+    service.file(`closing-${round}.gate`, '');
+    let answer: Answer;
+    do answer = await submit({ ...spec, when_finished: 'rerun' });
+    while (answer.status === 200);
+    expect(answer.status).toBe(202);
+    expect(answer.body.run_id).not.toBe(first.body.run_id);
+    expect((await service.ended(first.body.job_id)).run_id).toBe(answer.body.run_id);
+    expect(linesOf(`closing-${round}`)).toEqual(['begun', 'passed', 'begun', 'passed']);
+  }
+});
+
+it('a deleted name starts anew, and nothing of the old one is left', async () => {
+  const first = await submit({ playbook: 'hello.yml', name: 'gone' });
+  await service.ended('hello:gone');
+  await submit({ playbook: 'hello.yml', name: 'gone', when_finished: 'rerun' });
+  await service.ended('hello:gone');
+  expect((await service.delete('/api/v1/jobs/hello:gone')).status).toBe(204);
+  expect((await service.get('/api/v1/jobs/hello:gone')).status).toBe(404);
+  expect((await service.get(`/api/v1/jobs/hello:gone?run=${first.body.run_id}`)).status).toBe(404);
+  const anew = await submit({ playbook: 'hello.yml', name: 'gone' });
+  expect(anew.status).toBe(202);
+  const { body } = await service.get('/api/v1/jobs/hello:gone/runs');
+  expect(body.items.map((run: { run_id: string }) => run.run_id)).toEqual([anew.body.run_id]);
+  await service.ended('hello:gone');
+});
+
+it('a cancel or delete aimed at an earlier run does not touch the latest', async () => {
+  const first = await submit({ playbook: 'hello.yml', name: 'aimed' });
+  await service.ended('hello:aimed');
+  await submit({ playbook: 'hello.yml', name: 'aimed', when_finished: 'rerun', extra_vars: {} });
+  await service.ended('hello:aimed');
+  expect((await service.delete(`/api/v1/jobs/hello:aimed?run=${first.body.run_id}`)).status).toBe(409);
+  expect((await service.post(`/api/v1/jobs/hello:aimed/cancel?run=${first.body.run_id}`)).status).toBe(409);
+  expect((await service.job('hello:aimed')).status).toBe('successful');
+});
+
+it('an Idempotency-Key makes an unnamed job one job', async () => {
+  const key = { 'idempotency-key': 'order-4711' };
+  const answers = await Promise.all([1, 2, 3].map(() => service.post('/api/v1/jobs', { playbook: 'hello.yml' }, key)));
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 202]);
+  expect(new Set(answers.map(({ body }) => body.job_id)).size).toBe(1);
+});

@@ -1,0 +1,112 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from './checkout.js';
+import { eventually, listenSomewhere, processesOn, startService } from './running-service.js';
+
+describe('a start that can not work says why, and leaves nothing running', () => {
+  test('a port that is taken, by whom, and the variable to change', async () => {
+    const port = await listenSomewhere();
+    const service = await startService({ PORT: `${port}` });
+    expect(await service.ended).toBe(1);
+    expect(service.output).toContain(`Port ${port} is taken by pid ${process.pid}`);
+    expect(service.output).toContain('set PORT');
+    expect(processesOn(service.dataDir)).toEqual([]);
+  });
+
+  test('too little room for the data folder, with the numbers', async () => {
+    const service = await startService({ MIN_FREE_MB: '1000000000' });
+    expect(await service.ended).toBe(1);
+    expect(service.output).toMatch(/has \d+ MB free.*1000000000 MB.*MIN_FREE_MB/);
+  });
+
+  test('a data folder that can not be made', async () => {
+    const file = join(temporaryFolder(), 'file');
+    writeFileSync(file, '');
+    const service = await startService({ DATA_DIR: join(file, 'data') });
+    expect(await service.ended).toBe(1);
+    expect(service.output).toContain('set DATA_DIR');
+  });
+
+  test('a value that is not allowed', async () => {
+    const service = await startService({ HOST: '0.0.0.0', KILL_GRACE: 'long' });
+    expect(await service.ended).toBe(1);
+    expect(service.output).toContain("HOST=0.0.0.0 can't be used");
+    expect(service.output).toContain("KILL_GRACE=long can't be used. Allowed: seconds");
+  });
+
+  test('a child that dies five times, with the end of its log', async () => {
+    const cli = join(temporaryFolder(), 'temporal');
+    writeFileSync(cli, '#!/bin/sh\necho "no such table: namespaces"\nexit 3\n');
+    chmodSync(cli, 0o755);
+    const service = await startService({ TEMPORAL_CLI: cli });
+    expect(await service.ended).toBe(1);
+    expect(service.output).toContain('5th time within a minute');
+    expect(service.output).toContain(join(service.dataDir, 'logs', 'temporal.log'));
+    expect(service.output).toContain('no such table: namespaces');
+    expect(processesOn(service.dataDir)).toEqual([]);
+  });
+});
+
+describe('a running service', () => {
+  test('says where it is, refuses a second one on its data folder, and ends at Ctrl-C with what still runs', async () => {
+    const service = await startService();
+    await service.says('Longhaul is ready');
+    await service.says(service.dataDir);
+    expect(service.children()).toHaveLength(3);
+
+    const before = readdirSync(service.dataDir);
+    const second = await startService({ DATA_DIR: service.dataDir });
+    expect(await second.ended).toBe(1);
+    expect(second.output).toContain(`in use by pid ${service.process.pid}`);
+    expect(readdirSync(service.dataDir)).toEqual(before);
+    expect(service.children()).toHaveLength(3);
+
+    // As a terminal does: to the whole group at once, and again while it is ending.
+    process.kill(-service.process.pid!, 'SIGINT');
+    await service.says('Ending');
+    process.kill(-service.process.pid!, 'SIGINT');
+    expect(await service.ended).toBe(0);
+    expect(service.output).toContain('No playbook is running');
+    expect(processesOn(service.dataDir)).toEqual([]);
+  });
+
+  test('starts a child again that is killed', async () => {
+    const service = await startService();
+    await service.says('Longhaul is ready');
+    for (const { pid } of service.children()) {
+      process.kill(pid, 'SIGKILL');
+      await eventually(
+        () => service.children().length === 3 && service.children().every((child) => child.pid !== pid),
+        'three run again',
+      );
+    }
+    process.kill(service.process.pid!, 'SIGTERM');
+    expect(await service.ended).toBe(0);
+    expect(processesOn(service.dataDir)).toEqual([]);
+  });
+
+  test('whose parent is killed leaves nothing running, and starts again at once', async () => {
+    const service = await startService();
+    await service.says('Longhaul is ready');
+    process.kill(service.process.pid!, 'SIGKILL');
+    const next = await startService({ DATA_DIR: service.dataDir });
+    await next.says('Longhaul is ready');
+    expect(next.children()).toHaveLength(3);
+    process.kill(next.process.pid!, 'SIGTERM');
+    expect(await next.ended).toBe(0);
+    expect(processesOn(service.dataDir)).toEqual([]);
+  });
+
+  test('whose npm is killed ends as at Ctrl-C, and says that playbooks go on', async () => {
+    const service = await startService({}, ['npm', 'start']);
+    await service.says('Longhaul is ready');
+    const slots = join(service.dataDir, 'slots');
+    mkdirSync(slots, { recursive: true });
+    writeFileSync(join(slots, '1'), '{}');
+    process.kill(service.process.pid!, 'SIGKILL');
+    await service.says('One playbook goes on running');
+    await eventually(() => processesOn(service.dataDir).length === 0, 'nothing runs on the data folder');
+    expect(existsSync(join(slots, '1'))).toBe(true);
+  });
+});
