@@ -40,7 +40,7 @@ it('of six jobs with a limit of five the sixth waits, also after kill -9 and res
       await delay(100);
     }
   })();
-  const jobs = [];
+  const jobs: { job_id: string; run_id: string }[] = [];
   for (let n = 1; n <= 6; n++) jobs.push(await service.submit(gate(service, `slot-${n}`)));
   const statuses = async (): Promise<string[]> => Promise.all(jobs.map(async ({ job_id }) => (await service.job(job_id)).status as string));
   await until('five to run', async () => (await statuses()).filter((status) => status === 'running').length === 5);

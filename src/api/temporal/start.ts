@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isGrpcServiceError } from '@temporalio/client';
 import { encodeMapToPayloads, encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import { temporal as proto } from '@temporalio/proto';
+import { google, temporal as proto } from '@temporalio/proto';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { jobWorkflowType, sharedTaskQueue, type JobInput, type JobMemo } from '../../job/protocol.js';
 import type { JobSpec } from '../../job/spec.js';
@@ -83,7 +83,6 @@ function runIdOfExisting(error: unknown): string | undefined {
   if (!isGrpcServiceError(error)) return undefined;
   const [packed] = error.metadata.get('grpc-status-details-bin');
   if (packed === undefined || typeof packed === 'string') return undefined;
-  const details = googleStatus(packed);
-  const value = details.find(({ type_url }) => type_url?.endsWith(failureType) === true)?.value;
+  const value = google.rpc.Status.decode(packed).details.find(({ type_url }) => type_url?.endsWith(failureType) === true)?.value;
   return value == null ? undefined : proto.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure.decode(value).runId;
 }

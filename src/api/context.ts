@@ -1,0 +1,20 @@
+import type { Logger } from 'pino';
+import type { AttemptStore } from '../store/attempts.js';
+import type { Jobs } from './jobs/jobs.js';
+import type { Temporal } from './temporal/connection.js';
+
+/** What the routes work with. */
+export interface ApiContext {
+  temporal: Temporal;
+  jobs: Jobs;
+  store: AttemptStore;
+  log: Logger;
+  /** Where the API listens, for the check of Host and Origin. */
+  host: string;
+  port: number;
+  playbooksDir: string;
+  inventoriesDir: string;
+  syncMaxWaitMs: number;
+  /** Aborts when the service ends: whoever waits is answered now. */
+  ending: AbortSignal;
+}

@@ -1,0 +1,87 @@
+import { decodeFromPayloadsAtIndex, decodeMapFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { requiredTsToDate } from '@temporalio/common/lib/time.js';
+import { temporal as proto } from '@temporalio/proto';
+import type { PendingActivity, RunClose, RunEvidence } from '../../job/evidence.js';
+import { workflowIdOf, type JobName } from '../../job/names.js';
+import type { JobMemo, RunHeartbeat } from '../../job/protocol.js';
+import { grpc, hasGrpcCode, type Temporal } from './connection.js';
+import { failureOfWorkflowTask, reasonOfTermination } from './history.js';
+
+const { PendingActivityState, WorkflowExecutionStatus } = proto.api.enums.v1;
+type Description = proto.api.workflowservice.v1.IDescribeWorkflowExecutionResponse;
+
+/**
+ * What Temporal knows of a run, by one call; a second one only where a run was terminated or its workflow tasks fail.
+ * @param runId the latest run if not given
+ * @returns undefined if there is no such run
+ */
+export async function describeRun(engine: Temporal, job: JobName, runId?: string): Promise<RunEvidence | undefined> {
+  const workflowId = workflowIdOf(job);
+  let description: Description;
+  try {
+    const { namespace } = engine;
+    description = await engine.call((service) =>
+      service.describeWorkflowExecution({ namespace, execution: { workflowId, ...(runId !== undefined && { runId }) } }),
+    );
+  } catch (error) {
+    if (hasGrpcCode(error, grpc.NOT_FOUND)) return undefined;
+    throw error;
+  }
+  return evidenceOf(engine, job, description);
+}
+
+async function evidenceOf(engine: Temporal, job: JobName, description: Description): Promise<RunEvidence> {
+  const info = description.workflowExecutionInfo ?? {};
+  const runId = info.execution?.runId ?? '';
+  const workflowTask = description.pendingWorkflowTask ?? null;
+  const fails = (workflowTask?.attempt ?? 1) > 1;
+  return {
+    job,
+    runId,
+    createdAt: requiredTsToDate(info.startTime, 'startTime').toISOString(),
+    closed: await closeOf(engine, job, runId, info),
+    cancelRequested: description.workflowExtendedInfo?.cancelRequested ?? false,
+    memo: ((await decodeMapFromPayloads(engine.converter, info.memo?.fields)) ?? {}) as Partial<JobMemo>,
+    activities: await Promise.all((description.pendingActivities ?? []).map((activity) => pendingActivity(engine, activity))),
+    deciding: workflowTask !== null,
+    failingTask: fails ? await failureOfWorkflowTask(engine, job, runId) : null,
+  };
+}
+
+async function closeOf(engine: Temporal, job: JobName, runId: string, info: proto.api.workflow.v1.IWorkflowExecutionInfo): Promise<RunClose | null> {
+  const as = closedAs(info.status);
+  if (as === null) return null;
+  const reason = as === 'terminated' ? await reasonOfTermination(engine, job, runId) : null;
+  return { as, at: requiredTsToDate(info.closeTime, 'closeTime').toISOString(), reason };
+}
+
+function closedAs(status: proto.api.enums.v1.WorkflowExecutionStatus | null | undefined): RunClose['as'] | null {
+  switch (status) {
+    case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING:
+    case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED:
+      return null;
+    case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+      return 'completed';
+    case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED:
+      return 'failed';
+    case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED:
+      return 'canceled';
+    case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED:
+      return 'terminated';
+    case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+      return 'timed_out';
+    default:
+      return 'other';
+  }
+}
+
+async function pendingActivity({ converter }: Temporal, activity: proto.api.workflow.v1.IPendingActivityInfo): Promise<PendingActivity> {
+  const payloads = activity.heartbeatDetails?.payloads;
+  const heartbeat = payloads == null || payloads.length === 0 ? null : await decodeFromPayloadsAtIndex<RunHeartbeat | null>(converter, 0, payloads);
+  return {
+    type: activity.activityType?.name ?? '',
+    taken: activity.state === PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
+    lastFailure: activity.lastFailure?.message ?? null,
+    heartbeat,
+  };
+}
