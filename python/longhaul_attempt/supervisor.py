@@ -100,6 +100,10 @@ class _Run:
             state, number = _next_claim(self.folder, self.plan["marker"], token, {os.getpid(), self.ansible})
             if state != "free":
                 return state, number
+            cause = evidence.readable(self.folder, "cause.json")
+            if cause is not None:  # it is being ended already: nobody may start it any more
+                evidence.publish(self.folder, "claim.%d" % number, {**cause, "void": True})
+                continue
             if evidence.publish(self.folder, "claim.%d" % number, {"void": False, "at": time.time(), **mine}):
                 _consume_token(self.folder)
                 return "taken", number
@@ -111,6 +115,9 @@ class _Run:
             number, _ = evidence.last_claim(self.folder)
             evidence.publish(self.folder, "claim.%d" % (number + 1), {"void": True, "cause": "launch", "reason": refusal})
             os.waitpid(self.ansible, 0)
+            return
+        if not evidence.exists(self.folder, "started"):
+            os.waitpid(self.ansible, 0)  # A died before its first instruction: the next claim may be taken
             return
         timeout = self.plan.get("timeout")
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -4,9 +4,12 @@ export interface Chaos {
   seed: number;
 }
 
-/** Rounds and seed of a test; CHAOS_ROUNDS and CHAOS_SEED decide, a failure's message names the seed to repeat it. */
-export function chaos(rounds: number): Chaos {
-  return { rounds: Number(process.env['CHAOS_ROUNDS'] ?? rounds), seed: Number(process.env['CHAOS_SEED'] ?? 20_261_122) };
+/** How many rounds a test has in `npm test` and in full, and the seed by which a failure can be repeated (CHAOS_SEED). */
+export function chaos(rounds: number, full: number): Chaos {
+  return {
+    rounds: process.env['CHAOS'] === 'full' ? full : rounds,
+    seed: Number(process.env['CHAOS_SEED'] ?? 20_261_122),
+  };
 }
 
 /** A small seeded generator (mulberry32) of numbers in [0, 1). */

@@ -1,9 +1,9 @@
-import { temporal as proto } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 
-const { HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT } = proto.api.enums.v1.HistoryEventFilterType;
+const { HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT } = proto.temporal.api.enums.v1.HistoryEventFilterType;
 
 /**
  * Waits until a run has closed, by a long poll that Temporal answers at the moment.

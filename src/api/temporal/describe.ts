@@ -1,14 +1,14 @@
 import { decodeFromPayloadsAtIndex, decodeMapFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { requiredTsToDate } from '@temporalio/common/lib/time.js';
-import { temporal as proto } from '@temporalio/proto';
+import proto, { type temporal } from '@temporalio/proto';
 import type { PendingActivity, RunClose, RunEvidence } from '../../job/evidence.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import type { JobMemo, RunHeartbeat } from '../../job/protocol.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 import { failureOfWorkflowTask, reasonOfTermination } from './history.js';
 
-const { PendingActivityState, WorkflowExecutionStatus } = proto.api.enums.v1;
-type Description = proto.api.workflowservice.v1.IDescribeWorkflowExecutionResponse;
+const { PendingActivityState, WorkflowExecutionStatus } = proto.temporal.api.enums.v1;
+type Description = temporal.api.workflowservice.v1.IDescribeWorkflowExecutionResponse;
 
 /**
  * What Temporal knows of a run, by one call; a second one only where a run was terminated or its workflow tasks fail.
@@ -48,14 +48,14 @@ async function evidenceOf(engine: Temporal, job: JobName, description: Descripti
   };
 }
 
-async function closeOf(engine: Temporal, job: JobName, runId: string, info: proto.api.workflow.v1.IWorkflowExecutionInfo): Promise<RunClose | null> {
+async function closeOf(engine: Temporal, job: JobName, runId: string, info: temporal.api.workflow.v1.IWorkflowExecutionInfo): Promise<RunClose | null> {
   const as = closedAs(info.status);
   if (as === null) return null;
   const reason = as === 'terminated' ? await reasonOfTermination(engine, job, runId) : null;
   return { as, at: requiredTsToDate(info.closeTime, 'closeTime').toISOString(), reason };
 }
 
-function closedAs(status: proto.api.enums.v1.WorkflowExecutionStatus | null | undefined): RunClose['as'] | null {
+function closedAs(status: temporal.api.enums.v1.WorkflowExecutionStatus | null | undefined): RunClose['as'] | null {
   switch (status) {
     case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING:
     case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED:
@@ -75,7 +75,7 @@ function closedAs(status: proto.api.enums.v1.WorkflowExecutionStatus | null | un
   }
 }
 
-async function pendingActivity({ converter }: Temporal, activity: proto.api.workflow.v1.IPendingActivityInfo): Promise<PendingActivity> {
+async function pendingActivity({ converter }: Temporal, activity: temporal.api.workflow.v1.IPendingActivityInfo): Promise<PendingActivity> {
   const payloads = activity.heartbeatDetails?.payloads;
   const heartbeat = payloads == null || payloads.length === 0 ? null : await decodeFromPayloadsAtIndex<RunHeartbeat | null>(converter, 0, payloads);
   return {

@@ -1,12 +1,12 @@
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import { temporal as proto } from '@temporalio/proto';
+import proto, { type temporal } from '@temporalio/proto';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import type { JobInput } from '../../job/protocol.js';
 import type { JobSpec } from '../../job/spec.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 
-const { EventType, HistoryEventFilterType } = proto.api.enums.v1;
-type Event = proto.api.history.v1.IHistoryEvent;
+const { EventType, HistoryEventFilterType } = proto.temporal.api.enums.v1;
+type Event = temporal.api.history.v1.IHistoryEvent;
 
 /** The spec that a run was started with: its first event. Undefined if there is no such run. */
 export async function specOfRun(engine: Temporal, job: JobName, runId: string): Promise<JobSpec | undefined> {

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { isGrpcServiceError } from '@temporalio/client';
 import { encodeMapToPayloads, encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import { google, temporal as proto } from '@temporalio/proto';
+import proto, { type temporal } from '@temporalio/proto';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { jobWorkflowType, sharedTaskQueue, type JobInput, type JobMemo } from '../../job/protocol.js';
 import type { JobSpec } from '../../job/spec.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 
-const { WorkflowIdConflictPolicy, WorkflowIdReusePolicy } = proto.api.enums.v1;
+const { WorkflowIdConflictPolicy, WorkflowIdReusePolicy } = proto.temporal.api.enums.v1;
 const failureType = 'temporal.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure';
 const startTimeoutMs = 10_000;
 /** Temporal refuses payloads of 2 MiB. */
@@ -40,7 +40,7 @@ async function startRequest(
   { converter, namespace, identity }: Temporal,
   job: JobName,
   spec: JobSpec,
-): Promise<proto.api.workflowservice.v1.IStartWorkflowExecutionRequest> {
+): Promise<temporal.api.workflowservice.v1.IStartWorkflowExecutionRequest> {
   const input: JobInput = { tenant: job.tenant, playbook_name: job.playbookName, name: job.name, spec };
   const payloads = (await encodeToPayloads(converter, input)) ?? [];
   if (payloads.some(({ data }) => (data?.length ?? 0) > payloadBytes)) {
@@ -56,7 +56,7 @@ async function startRequest(
     workflowType: { name: jobWorkflowType },
     taskQueue: { name: sharedTaskQueue },
     input: { payloads },
-    memo: { fields: await encodeMapToPayloads(converter, { ...memoOf(input) }) },
+    memo: { fields: await encodeMapToPayloads<string>(converter, { ...memoOf(input) }) },
     workflowIdConflictPolicy: WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
     workflowIdReusePolicy: reusePolicy(spec.when_finished),
     priority: { priorityKey: spec.priority, fairnessKey: job.tenant.slice(0, 64) },
@@ -68,7 +68,7 @@ function memoOf({ tenant, playbook_name, name, spec }: JobInput): JobMemo {
   return { tenant, playbook_name, name, playbook: spec.playbook, workspace: spec.workspace, metadata: spec.metadata, ttl: spec.ttl };
 }
 
-function reusePolicy(whenFinished: JobSpec['when_finished']): proto.api.enums.v1.WorkflowIdReusePolicy {
+function reusePolicy(whenFinished: JobSpec['when_finished']): temporal.api.enums.v1.WorkflowIdReusePolicy {
   switch (whenFinished) {
     case 'return':
       return WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE;
@@ -83,6 +83,6 @@ function runIdOfExisting(error: unknown): string | undefined {
   if (!isGrpcServiceError(error)) return undefined;
   const [packed] = error.metadata.get('grpc-status-details-bin');
   if (packed === undefined || typeof packed === 'string') return undefined;
-  const value = google.rpc.Status.decode(packed).details.find(({ type_url }) => type_url?.endsWith(failureType) === true)?.value;
-  return value == null ? undefined : proto.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure.decode(value).runId;
+  const value = proto.google.rpc.Status.decode(packed).details.find(({ type_url }) => type_url?.endsWith(failureType) === true)?.value;
+  return value == null ? undefined : proto.temporal.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure.decode(value).runId;
 }

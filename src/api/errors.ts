@@ -1,0 +1,34 @@
+import { randomUUID } from 'node:crypto';
+import type { ErrorHandler, Hono, NotFoundHandler } from 'hono';
+import type { Logger } from 'pino';
+import { Problem } from './problem.js';
+
+/** Answers what was thrown. Of an unexpected error the client gets a reference, and the log the rest. */
+export function answerError(log: Logger): ErrorHandler {
+  return (error, c) => {
+    if (error instanceof Problem) {
+      if (error.cause !== undefined) log.warn({ err: error.cause, path: c.req.path }, error.type);
+      return error.toResponse();
+    }
+    const reference = randomUUID();
+    log.error({ err: error, reference, method: c.req.method, path: c.req.path }, 'a request failed');
+    return new Problem('internal-error', `This should not have happened. The service's log has more under the reference ${reference}`, {
+      members: { reference },
+    }).toResponse();
+  };
+}
+
+/** Answers what no route serves: 405 where another method would be served, else 404. */
+export function answerNotFound(app: Hono): NotFoundHandler {
+  return (c) => {
+    const allowed = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => hasRoute(app, method, c.req.path));
+    if (allowed.length === 0) return new Problem('route-not-found', `There is nothing at ${c.req.path}. /docs tells what there is`).toResponse();
+    const allow = allowed.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
+    return new Problem('method-not-allowed', `${c.req.method} is not served at ${c.req.path}. Allowed: ${allow}`, { headers: { allow } }).toResponse();
+  };
+}
+
+function hasRoute(app: Hono, method: string, path: string): boolean {
+  // Middleware is registered for all methods.
+  return app.router.match(method, path)[0].some(([[, route]]) => route.method !== 'ALL');
+}

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { JobDocument } from '../../job/document.js';
+import { jobIdOf, type JobName } from '../../job/names.js';
+import { linksOf } from '../links.js';
+
+const parts = JobDocument.shape;
+
+/** The short answer about a job that was submitted or canceled. */
+export const Accepted = z
+  .object({
+    job_id: parts.job_id,
+    run_id: parts.run_id,
+    name: parts.name,
+    status: parts.status,
+    created_at: parts.created_at,
+    created: z.boolean().describe('Whether this request started the run'),
+    progress: parts.progress,
+    links: parts.links,
+  })
+  .meta({ id: 'Accepted' });
+export type Accepted = z.infer<typeof Accepted>;
+
+/** The answer to `?sync=true` once the job has ended. */
+export const SyncResult = z
+  .object({
+    status: parts.status,
+    rc: z.int().nullable(),
+    stdout: z.string().describe('The whole output up to 64 KiB, else its last lines within 64 KiB'),
+    stats: z.record(z.string(), z.unknown()),
+    job_id: parts.job_id,
+    run_id: parts.run_id,
+  })
+  .meta({ id: 'SyncResult' });
+export type SyncResult = z.infer<typeof SyncResult>;
+
+export function acceptedOf({ job_id, run_id, name, status, created_at, progress, links }: JobDocument, created: boolean): Accepted {
+  return { job_id, run_id, name, status, created_at, created, progress, links };
+}
+
+/** What is known of a run right after its start, when nothing more could be read. */
+export function newlyAccepted(job: JobName, runId: string): Accepted {
+  return {
+    job_id: jobIdOf(job),
+    run_id: runId,
+    name: job.name,
+    status: 'pending',
+    created_at: new Date().toISOString(),
+    created: true,
+    progress: { stage: 'placing', percent: null, message: 'Accepted', tasks_done: 0, tasks_total: null },
+    links: linksOf({ job, runId }, true, undefined),
+  };
+}
+
+export function syncResultOf({ status, result, job_id, run_id }: JobDocument): SyncResult {
+  return { status, rc: result?.rc ?? null, stdout: result?.stdout ?? '', stats: result?.stats ?? {}, job_id, run_id };
+}

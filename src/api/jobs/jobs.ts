@@ -1,0 +1,88 @@
+import { documentOf, type JobDocument, type OutputSummary } from '../../job/document.js';
+import type { RunEvidence } from '../../job/evidence.js';
+import { workflowIdOf, type JobName } from '../../job/names.js';
+import { isFinished, placementOf, stateOf, type JobState } from '../../job/state.js';
+import type { AttemptStore } from '../../store/attempts.js';
+import { linksOf } from '../links.js';
+import type { Temporal } from '../temporal/connection.js';
+import { describeRun } from '../temporal/describe.js';
+import { SharedCalls } from '../temporal/shared-calls.js';
+
+/** How many finished runs' output is remembered. */
+const rememberedOutputs = 200;
+
+/** A run with the state that its evidence shows. */
+export interface SeenRun {
+  run: RunEvidence;
+  state: JobState;
+}
+
+/** Looks at jobs: what Temporal knows, joined with what the attempts' folders show. */
+export class Jobs {
+  readonly #calls = new SharedCalls<SeenRun | undefined>();
+  readonly #outputs = new Map<string, OutputSummary>();
+
+  /** @param temporalUi the base of links into Temporal's Web UI, if there is one */
+  constructor(
+    private readonly temporal: Temporal,
+    private readonly store: AttemptStore,
+    private readonly temporalUi: string | undefined,
+  ) {}
+
+  /** A run as it is now, never older than the question; the latest without `runId`. Undefined if there is none. */
+  see(job: JobName, runId?: string): Promise<SeenRun | undefined> {
+    return this.#calls.get(`${workflowIdOf(job)} ${runId ?? ''}`, async () => {
+      const run = await describeRun(this.temporal, job, runId);
+      return run === undefined ? undefined : { run, state: await this.#state(run) };
+    });
+  }
+
+  /** The document of a run. */
+  async document({ run, state }: SeenRun): Promise<JobDocument> {
+    return documentOf(run, state, await this.#output(run, state), linksOf(run, isCancelable(state), this.temporalUi));
+  }
+
+  async #state(run: RunEvidence): Promise<JobState> {
+    const placement = placementOf(run);
+    const needed = placement !== null && run.memo.outcome === undefined;
+    if (!needed) return stateOf(run, null);
+    const key = { ...run.job, runId: run.runId, attempt: placement.attempt };
+    return stateOf(run, await this.store.evidence(key, placement.node));
+  }
+
+  async #output(run: RunEvidence, state: JobState): Promise<OutputSummary> {
+    const remembered = this.#outputs.get(run.runId);
+    if (remembered !== undefined) return remembered;
+    const finished = isFinished(state);
+    const output = await this.#readOutput(run, finished);
+    if (finished) this.#remember(run.runId, output);
+    return output;
+  }
+
+  async #readOutput(run: RunEvidence, finished: boolean): Promise<OutputSummary> {
+    const attempt = lastAttemptOf(run);
+    const heartbeat = run.activities.find(({ type }) => type === 'run')?.heartbeat;
+    const stored = attempt === null ? undefined : await this.store.output({ ...run.job, runId: run.runId, attempt });
+    if (stored === undefined) {
+      return { available: false, recentLines: [], text: finished ? '' : null, truncated: false, tasksDone: heartbeat?.tasks_done ?? 0 };
+    }
+    const tasksDone = finished ? await stored.countTasks() : (heartbeat?.tasks_done ?? 0);
+    return { ...(await stored.summary(finished)), tasksDone };
+  }
+
+  #remember(runId: string, output: OutputSummary): void {
+    this.#outputs.set(runId, output);
+    const [oldest] = this.#outputs.keys();
+    if (this.#outputs.size > rememberedOutputs && oldest !== undefined) this.#outputs.delete(oldest);
+  }
+}
+
+/** The number of the current or last attempt that was placed; null if none was. */
+export function lastAttemptOf(run: RunEvidence): number | null {
+  return placementOf(run)?.attempt ?? run.memo.attempts?.at(-1)?.attempt ?? null;
+}
+
+/** Whether a cancel would change anything. */
+export function isCancelable(state: JobState): boolean {
+  return state.status === 'pending' || state.status === 'running';
+}

@@ -1,0 +1,58 @@
+import type { MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { Problem } from './problem.js';
+
+/** The largest body that is read, in bytes. */
+export const maxBodyBytes = 1024 * 1024;
+const maxDepth = 64;
+
+/** Refuses bodies over 1 MiB, also those that don't say how long they are. */
+export const limitBody: MiddlewareHandler = bodyLimit({
+  maxSize: maxBodyBytes,
+  onError: () => {
+    throw new Problem('body-too-large', `The body is larger than ${maxBodyBytes} bytes. Move large data into files beside the playbook`);
+  },
+});
+
+/**
+ * Lets only JSON through to a route that changes something: what a page of another origin can send without being asked
+ * (forms, plain text) is refused. A body that is missing stands for `{}` where `optional`.
+ */
+export function requireJson({ optional }: { optional: boolean }): MiddlewareHandler {
+  return async (c, next) => {
+    const type = c.req.header('content-type');
+    const text = await c.req.text();
+    const isMissing = optional && type === undefined && text === '';
+    if (!isMissing) {
+      if (!/^application\/json\s*(;|$)/i.test(type ?? '')) throw wrongType(type);
+      refuseUnsafeNumbersAndDepth(parse(text));
+    }
+    await next();
+  };
+}
+
+function wrongType(type: string | undefined): Problem {
+  const detail = `Content-Type must be application/json${type === undefined ? '; there was none' : `, not ${type.slice(0, 100)}`}`;
+  return new Problem('unsupported-content-type', detail);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new Problem('malformed-json', text === '' ? 'The body is empty' : `The body is not JSON: ${error.message.slice(0, 200)}`);
+  }
+}
+
+/** What JSON.stringify would change or not survive: numbers beyond a double's range, and nesting without end. */
+function refuseUnsafeNumbersAndDepth(body: unknown): void {
+  const rest: { value: unknown; depth: number }[] = [{ value: body, depth: 1 }];
+  for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
+    const { value, depth } = part;
+    if (typeof value === 'number' && !Number.isFinite(value)) throw new Problem('malformed-json', 'The body has a number that is too large');
+    if (typeof value !== 'object' || value === null) continue;
+    if (depth > maxDepth) throw new Problem('malformed-json', `The body is nested more than ${maxDepth} levels deep`);
+    for (const inner of Object.values(value)) rest.push({ value: inner, depth: depth + 1 });
+  }
+}

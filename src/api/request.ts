@@ -1,0 +1,52 @@
+import { z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { parseJobId, type JobName } from '../job/names.js';
+import { jobNotFound, Problem } from './problem.js';
+import type { SeenRun } from './jobs/jobs.js';
+
+/** Whose jobs a caller sees. Without tokens there is one tenant. */
+export const tenant = 'default';
+
+/** The longest `wait`, in seconds. */
+export const maxWaitSeconds = 60;
+
+export const JobIdParameter = z.object({
+  job_id: z.string().openapi({ param: { name: 'job_id', in: 'path' }, description: '`<playbook_name>:<name>`', example: 'site:nightly' }),
+});
+
+export const RunParameter = z.string().max(100).optional().openapi({ description: 'A run by its run_id; the latest if not given' });
+
+export const WaitParameter = z.coerce
+  .number()
+  .min(0)
+  .max(maxWaitSeconds)
+  .optional()
+  .openapi({ description: `Seconds to wait for the end of the job, at most ${maxWaitSeconds}`, example: 30 });
+
+/** The job that the path names. @throws Problem `job-not-found` for a malformed one */
+export function jobOfPath(c: Context): JobName {
+  const jobId = c.req.param('job_id') ?? '';
+  const job = parseJobId(tenant, jobId);
+  if (job === undefined) throw jobNotFound(jobId);
+  return job;
+}
+
+/** A run_id as Temporal makes them; others name no run. */
+export function isRunId(runId: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(runId);
+}
+
+/** Seconds that a `Prefer: wait=N` asks for (RFC 7240); undefined if it doesn't, or asks for what we don't know. */
+export function preferredWait(prefer: string | undefined): number | undefined {
+  const given = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])/i.exec(prefer ?? '')?.[1];
+  return given === undefined ? undefined : Math.min(Number(given), maxWaitSeconds);
+}
+
+/**
+ * Refuses to act on a run that has been followed by another.
+ * @throws Problem `run-superseded`
+ */
+export function requireLatest({ run }: SeenRun, wanted: string | undefined): void {
+  if (wanted === undefined || wanted === run.runId) return;
+  throw new Problem('run-superseded', `Run ${wanted} is not the job's latest, which is ${run.runId}. Nothing was done`, { members: { run_id: run.runId } });
+}

@@ -1,0 +1,48 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { JobDocument } from '../../job/document.js';
+import { jobIdOf, type JobName } from '../../job/names.js';
+import type { Api } from '../app.js';
+import type { ApiContext } from '../context.js';
+import type { SeenRun } from '../jobs/jobs.js';
+import { waitForEnd } from '../jobs/wait.js';
+import { problemAnswers } from '../problem-answers.js';
+import { jobNotFound } from '../problem.js';
+import { isRunId, JobIdParameter, jobOfPath, preferredWait, RunParameter, WaitParameter } from '../request.js';
+
+const route = createRoute({
+  method: 'get',
+  path: '/api/v1/jobs/{job_id}',
+  summary: 'A job',
+  description: 'With `wait` it answers when the job ended, or when the time is over.',
+  request: {
+    params: JobIdParameter,
+    query: z.strictObject({ wait: WaitParameter, run: RunParameter }),
+    headers: z.object({ prefer: z.string().optional().openapi({ description: '`wait=30` does what `?wait=30` does' }) }),
+  },
+  responses: {
+    200: { description: 'The job', content: { 'application/json': { schema: JobDocument } } },
+    ...problemAnswers(404, 422, 503),
+  },
+});
+
+/** `GET /jobs/{job_id}`: the job document, at once or when the job ended. */
+export function getJob(app: Api, context: ApiContext): void {
+  app.openapi(route, async (c) => {
+    const job = jobOfPath(c);
+    const { wait, run } = c.req.valid('query');
+    const seconds = wait ?? preferredWait(c.req.valid('header').prefer) ?? 0;
+    let seen = await seeRun(context, job, run);
+    if (seconds > 0 && seen.run.closed === null) {
+      await waitForEnd(context, job, seen.run.runId, seconds * 1000, c.req.raw.signal);
+      seen = await seeRun(context, job, seen.run.runId);
+    }
+    return c.json(await context.jobs.document(seen), 200);
+  });
+}
+
+/** The run that is asked for, or the latest. @throws Problem `job-not-found` */
+export async function seeRun({ jobs }: ApiContext, job: JobName, runId: string | undefined): Promise<SeenRun> {
+  const seen = runId !== undefined && !isRunId(runId) ? undefined : await jobs.see(job, runId);
+  if (seen === undefined) throw jobNotFound(runId === undefined ? jobIdOf(job) : `${jobIdOf(job)}, run ${runId}`);
+  return seen;
+}

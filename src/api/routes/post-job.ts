@@ -1,0 +1,120 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
+import { JobDocument } from '../../job/document.js';
+import { playbookNameOf, type JobName } from '../../job/names.js';
+import { JobSpec } from '../../job/spec.js';
+import { isFinished } from '../../job/state.js';
+import { Accepted, acceptedOf, newlyAccepted, SyncResult, syncResultOf } from '../jobs/accepted.js';
+import { submit, type Submitted } from '../jobs/submit.js';
+import { waitForEnd } from '../jobs/wait.js';
+import type { SeenRun } from '../jobs/jobs.js';
+import type { Api } from '../app.js';
+import type { ApiContext } from '../context.js';
+import { limitBody, requireJson } from '../json-body.js';
+import { jobPath } from '../links.js';
+import { madeName, nameOfKey } from '../made-name.js';
+import { problemAnswers } from '../problem-answers.js';
+import { jobNotFound, Problem } from '../problem.js';
+import { refusePathOutside, requireInventory, requirePlaybook } from '../playbooks.js';
+import { preferredWait, tenant, WaitParameter } from '../request.js';
+
+const SubmitParameters = z.strictObject({
+  sync: z.enum(['true', 'false']).optional().openapi({ description: 'Answer with the result when it ended' }),
+  wait: WaitParameter,
+});
+
+const SubmitHeaders = z.object({
+  'idempotency-key': z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .openapi({ description: 'For a job without a name: repeating the request with the same key finds the job. Ignored with a name' }),
+  prefer: z.string().optional().openapi({ description: '`wait=30` does what `?wait=30` does' }),
+});
+
+/** A playbook's path is judged before the rest of the body, so that one that leaves the folder is always a 400. */
+const refuseForeignPlaybook: MiddlewareHandler = async (c, next) => {
+  refusePathOutside((await c.req.json<{ playbook?: unknown } | null>())?.playbook);
+  await next();
+};
+
+const route = createRoute({
+  method: 'post',
+  path: '/api/v1/jobs',
+  summary: 'Submit a job',
+  description: 'Starts a run of the job, or finds the one that its name already has.',
+  middleware: [limitBody, requireJson({ optional: false }), refuseForeignPlaybook],
+  request: {
+    query: SubmitParameters,
+    headers: SubmitHeaders,
+    body: { required: true, content: { 'application/json': { schema: JobSpec } } },
+  },
+  responses: {
+    200: {
+      description: 'The job was there; or, with `sync`, its result; or, with `wait`, the job as `GET` shows it',
+      content: { 'application/json': { schema: z.union([Accepted, SyncResult, JobDocument]) } },
+    },
+    202: {
+      description: 'A run was started',
+      headers: z.object({ location: z.string().openapi({ description: 'The job' }) }),
+      content: { 'application/json': { schema: z.union([Accepted, JobDocument]) } },
+    },
+    ...problemAnswers(400, 404, 409, 413, 415, 422, 503),
+  },
+});
+
+/** `POST /jobs`: submits a job; waits for its end if asked to. */
+export function postJob(app: Api, context: ApiContext): void {
+  app.openapi(route, async (c) => {
+    const spec = c.req.valid('json');
+    const { sync, wait } = c.req.valid('query');
+    const { 'idempotency-key': key, prefer } = c.req.valid('header');
+    await requirePlaybook(context.playbooksDir, spec.playbook);
+    await requireInventory(context.inventoriesDir, spec.inventory);
+
+    const client = c.req.raw.signal;
+    const job = jobOf(spec, key);
+    const submitted = await submit(context.temporal, context.jobs, job, spec, client);
+    c.header('location', jobPath(job));
+    const status = submitted.created ? 202 : 200;
+
+    if (sync === 'true') {
+      await waitForEnd(context, job, submitted.runId, context.syncMaxWaitMs, client);
+      const seen = await see(context, job, submitted);
+      if (!isFinished(seen.state)) return c.json(acceptedOf(await context.jobs.document(seen), submitted.created), 202);
+      return c.json(syncResultOf(await context.jobs.document(seen)), 200);
+    }
+    const seconds = wait ?? preferredWait(prefer);
+    if (seconds !== undefined && seconds > 0) {
+      if (wait === undefined) c.header('preference-applied', `wait=${seconds}`);
+      await waitForEnd(context, job, submitted.runId, seconds * 1000, client);
+      const seen = await see(context, job, submitted);
+      return c.json(await context.jobs.document(seen), isFinished(seen.state) ? 200 : status);
+    }
+    return c.json(await accepted(context, job, submitted), status);
+  });
+}
+
+function jobOf(spec: JobSpec, key: string | undefined): JobName {
+  const made = key === undefined ? madeName() : nameOfKey(key);
+  return { tenant, playbookName: spec.playbook_name ?? playbookNameOf(spec.playbook), name: spec.name ?? made };
+}
+
+async function see({ jobs }: ApiContext, job: JobName, { runId }: Submitted): Promise<SeenRun> {
+  const seen = await jobs.see(job, runId);
+  if (seen === undefined) throw jobNotFound(`${job.playbookName}:${job.name}`);
+  return seen;
+}
+
+/** The answer to a submission. Once a run was started it says so, even if Temporal goes away right then. */
+async function accepted(context: ApiContext, job: JobName, submitted: Submitted): Promise<Accepted> {
+  try {
+    const seen = await see(context, job, submitted);
+    return acceptedOf(await context.jobs.document(seen), submitted.created);
+  } catch (error) {
+    if (!submitted.created || !(error instanceof Problem)) throw error;
+    context.log.warn({ err: error, ...job }, 'accepted a job that could not be looked at');
+    return newlyAccepted(job, submitted.runId);
+  }
+}

@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import { pino } from 'pino';
+import { ConfigError, loadConfig } from '../config.js';
+import { makeFolder } from '../disk/durable.js';
+import { dataFolderOf } from '../node/data-folder.js';
+import { nodeIdOf } from '../node/identity.js';
+import { Slots } from '../node/slots.js';
+import { AttemptStore } from '../store/attempts.js';
+import { createApp } from './app.js';
+import { Jobs } from './jobs/jobs.js';
+import { listen, ListenError } from './listen.js';
+import { Temporal } from './temporal/connection.js';
+
+/** Exit code of a process that can't work with what it was given (sysexits' EX_CONFIG). */
+const cannotBeConfigured = 78;
+
+/** The API's process: wires the parts and serves until it is told to end. */
+async function main(): Promise<void> {
+  const config = loadConfig(process.env);
+  const log = pino({ level: config.logLevel, base: { process: 'api' } });
+  const { host, port, dataDir, playbooksDir, inventoriesDir, syncMaxWaitMs } = config;
+
+  await makeFolder(dataDir);
+  const folder = dataFolderOf(dataDir);
+  const nodeId = nodeIdOf(dataDir, config.nodeId);
+  const store = new AttemptStore(folder.runs, new Slots(folder.slots, config.maxConcurrentPlaybooks), nodeId);
+
+  const { address, namespace, embedded, uiPort } = config.temporal;
+  const identity = `api/${process.pid}-${randomBytes(4).toString('hex')}`;
+  const temporal = new Temporal({ address, namespace, identity });
+  const temporalUi = embedded ? `http://127.0.0.1:${uiPort}/namespaces/${encodeURIComponent(namespace)}` : undefined;
+  const jobs = new Jobs(temporal, store, temporalUi);
+
+  const ending = new AbortController();
+  setMaxListeners(0, ending.signal);
+  const app = createApp({ temporal, jobs, store, log, host, port, playbooksDir, inventoriesDir, syncMaxWaitMs, ending: ending.signal });
+  const listening = await listen(app, host, port, log);
+  log.info({ host, port }, 'api ready');
+
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    log.info({ signal }, 'api ends; jobs go on');
+    ending.abort();
+    await listening.close();
+    await temporal.close();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      end(signal).catch(fail);
+    });
+  }
+}
+
+function fail(error: unknown): void {
+  const isExplained = error instanceof ConfigError || error instanceof ListenError;
+  process.stderr.write(`${isExplained ? error.message : String((error as Error).stack)}\n`);
+  process.exit(error instanceof ConfigError ? cannotBeConfigured : 1);
+}
+
+main().catch(fail);

@@ -1,0 +1,80 @@
+import { rm, rmdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { attemptFolder, jobFolder, runFolder, type AttemptKey } from '../ansible/folders.js';
+import { readLastClaim, readRecord, Started } from '../ansible/records.js';
+import { isErrno } from '../disk/errno.js';
+import type { AttemptEvidence } from '../job/evidence.js';
+import type { JobName } from '../job/names.js';
+import { Outcome } from '../job/outcome.js';
+import type { Slots } from '../node/slots.js';
+import { StoredOutput } from './output.js';
+
+/** The attempt folders of this machine's node, for those who only read them (and delete them in the end). */
+export class AttemptStore {
+  /**
+   * @param runsDir where the attempts are
+   * @param slots the node's, which say what has not ended yet
+   * @param nodeId the node whose folders these are
+   */
+  constructor(
+    private readonly runsDir: string,
+    private readonly slots: Pick<Slots, 'taken'>,
+    private readonly nodeId: string,
+  ) {}
+
+  /** What is on record of an attempt of `node`. Null if its folder isn't on this machine. */
+  async evidence(key: AttemptKey, node: string): Promise<AttemptEvidence | null> {
+    const folder = attemptFolder(this.runsDir, key);
+    if (!(await isFolder(folder))) return node === this.nodeId ? this.withoutFolder(key) : null;
+    const [started, outcome, claim] = await Promise.all([
+      readRecord(folder, 'started', Started),
+      readRecord(folder, 'outcome.json', Outcome),
+      readLastClaim(folder),
+    ]);
+    const isVoid = claim !== undefined && claim.claim !== 'corrupt' && claim.claim.void;
+    return {
+      startedAt: started === undefined || started === 'corrupt' ? null : new Date(started.at * 1000).toISOString(),
+      outcome: outcome === 'corrupt' ? null : (outcome ?? null),
+      over: isVoid,
+    };
+  }
+
+  /** The output of an attempt; undefined if its folder isn't on this machine. */
+  async output(key: AttemptKey): Promise<StoredOutput | undefined> {
+    const folder = attemptFolder(this.runsDir, key);
+    return (await isFolder(folder)) ? new StoredOutput(folder) : undefined;
+  }
+
+  /** Removes the folders of a run that Temporal no longer knows. May be repeated. */
+  async remove(job: JobName, runId: string): Promise<void> {
+    await rm(runFolder(this.runsDir, { ...job, runId }), { recursive: true, force: true });
+    await removeEmpty([jobFolder(this.runsDir, job), path.dirname(jobFolder(this.runsDir, job))]);
+  }
+
+  private async withoutFolder({ runId, attempt }: AttemptKey): Promise<AttemptEvidence> {
+    const held = (await this.slots.taken()).some(({ holder }) => holder?.run_id === runId && holder.attempt === attempt);
+    return { startedAt: null, outcome: null, over: !held };
+  }
+}
+
+async function isFolder(folder: string): Promise<boolean> {
+  try {
+    return (await stat(folder)).isDirectory();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+/** Removes folders, innermost first, until one has something in it: another run may be starting there. */
+async function removeEmpty(folders: string[]): Promise<void> {
+  for (const folder of folders) {
+    try {
+      await rmdir(folder);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) continue;
+      if (isErrno(error, 'ENOTEMPTY', 'EEXIST')) return;
+      throw error;
+    }
+  }
+}

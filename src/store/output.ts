@@ -1,0 +1,122 @@
+import { createReadStream } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { isErrno } from '../disk/errno.js';
+import type { OutputSummary } from '../job/document.js';
+
+const chunkBytes = 64 * 1024;
+/** How much of the output a document has. */
+export const documentBytes = 64 * 1024;
+const recentLines = 20;
+const newline = 0x0a;
+
+/** What an attempt printed, and did, as its folder has it. Nothing here reads a whole file into memory. */
+export class StoredOutput {
+  constructor(private readonly folder: string) {}
+
+  /** The size of the output so far, in bytes. */
+  async size(): Promise<number> {
+    return this.withFile(async (file) => (file === undefined ? 0 : (await file.stat()).size));
+  }
+
+  /** Bytes `start` to `end` (exclusive) of the output. The file is opened when the stream is first read. */
+  stream(start: number, end: number): Readable {
+    return createReadStream(this.stdoutFile, { start, end: end - 1 });
+  }
+
+  /** Where the last `lines` lines of the first `size` bytes begin. */
+  async startOfTail(lines: number, size: number): Promise<number> {
+    if (lines === 0) return size;
+    return this.withFile(async (file) => (file === undefined ? 0 : findTail(file, lines, size)));
+  }
+
+  /** The end of the output for a document; with the whole text of up to 64 KiB when `finished`. */
+  async summary(finished: boolean): Promise<Omit<OutputSummary, 'tasksDone'>> {
+    return this.withFile(async (file) => {
+      if (file === undefined) return { available: false, recentLines: [], text: finished ? '' : null, truncated: false };
+      const { size } = await file.stat();
+      const truncated = size > documentBytes;
+      const start = Math.max(0, size - documentBytes);
+      const bytes = await readFully(file, start, size - start);
+      const text = decodeUtf8(truncated ? fromLineStart(bytes) : bytes);
+      const lines = text.split('\n').map((line) => line.replace(/\r$/, ''));
+      if (lines.at(-1) === '') lines.pop();
+      return { available: true, recentLines: lines.slice(-recentLines), text: finished ? text : null, truncated: finished && truncated };
+    });
+  }
+
+  /** How many tasks were started, by the events. */
+  async countTasks(): Promise<number> {
+    let tasks = 0;
+    try {
+      const lines = createInterface({ input: createReadStream(path.join(this.folder, 'events.jsonl')), crlfDelay: Infinity });
+      for await (const line of lines) if (/^\{"seq": \d+, "event": "task_start"/.test(line)) tasks += 1;
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw error;
+    }
+    return tasks;
+  }
+
+  private get stdoutFile(): string {
+    return path.join(this.folder, 'stdout.log');
+  }
+
+  private async withFile<T>(use: (file: FileHandle | undefined) => Promise<T>): Promise<T> {
+    let file: FileHandle;
+    try {
+      file = await open(this.stdoutFile, 'r');
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ENOTDIR')) return use(undefined);
+      throw error;
+    }
+    try {
+      return await use(file);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** Looks backwards, chunk by chunk, for the newline before the last `lines` lines. */
+async function findTail(file: FileHandle, lines: number, size: number): Promise<number> {
+  let found = 0;
+  for (let end = size; end > 0; end -= chunkBytes) {
+    const start = Math.max(0, end - chunkBytes);
+    const chunk = await readFully(file, start, end - start);
+    for (let at = chunk.lastIndexOf(newline); at >= 0; at = at === 0 ? -1 : chunk.lastIndexOf(newline, at - 1)) {
+      const position = start + at;
+      // The newline at the very end closes the last line and begins none.
+      if (position === size - 1) continue;
+      found += 1;
+      if (found === lines) return position + 1;
+    }
+  }
+  return 0;
+}
+
+async function readFully(file: FileHandle, start: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(buffer, done, length - done, start + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return buffer.subarray(0, done);
+}
+
+/** Without the line that the cut went through; if there is no other, without the character that it went through. */
+function fromLineStart(bytes: Buffer): Buffer {
+  const cut = bytes.indexOf(newline);
+  if (cut >= 0 && cut < bytes.length - 1) return bytes.subarray(cut + 1);
+  let start = 0;
+  while (start < 4 && start < bytes.length && ((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;
+  return bytes.subarray(start);
+}
+
+/** Text of bytes that may end in the middle of a character. */
+function decodeUtf8(bytes: Buffer): string {
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes, { stream: true });
+}
