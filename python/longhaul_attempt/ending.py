@@ -19,12 +19,13 @@ def end(folder, marker, cause, grace, reason=""):
     """End the attempt in `folder`. cause: cancel | terminated | timeout | lost | launch; grace: seconds from TERM to KILL.
 
     Returns {"left": [{pid, command}], "unknown": str|None}: what could not be killed or inspected. With nothing left,
-    a void claim or a result is on disk, unless the folder is gone.
+    a void claim or a result is on disk, unless the folder is gone. With `launch` only the claim is taken, if it is
+    free: another start may have won it, and that one's attempt is not to be ended because this one failed.
     """
     grace = float(grace)
     gone = not os.path.isdir(folder)
     ended = None if gone else _over_already(folder) or _void(folder, marker, cause, reason)
-    if ended == "naturally":
+    if ended == "naturally" or (ended is None and cause == "launch"):
         return {"left": [], "unknown": None}
     if ended is None and not gone and cause != "lost":
         evidence.publish(folder, "cause.json", {"cause": cause, "reason": reason, "at": time.time()})
@@ -114,6 +115,7 @@ def _conclude(folder, marker, cause, reason):
     """A verdict for what left none: void if it never began, else that it was ended or lost."""
     if _void(folder, marker, cause, reason) == "void":
         return
-    known = evidence.readable(folder, "cause.json") or {"cause": cause}
-    record = {"rc": None, "signal": None, "by": "worker", "cause": None if cause == "lost" else known["cause"]}
-    evidence.publish(folder, "result.json", {**record, "lost": reason if cause == "lost" else None, "at": time.time()})
+    # The first cause wins: what somebody else ends at this moment is found dead, and was not lost.
+    known = evidence.readable(folder, "cause.json") or {"cause": None if cause == "lost" else cause}
+    record = {"rc": None, "signal": None, "by": "worker", "cause": known["cause"], "at": time.time()}
+    evidence.publish(folder, "result.json", {**record, "lost": reason if known["cause"] is None else None})

@@ -14,20 +14,22 @@ import json
 import os
 import time
 
+#: Why an attempt can be ended from outside.
+CAUSES = ("cancel", "terminated", "timeout")
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 SPARE_BYTES = 64 * 1024
 
 
 def read(folder, name):
-    """The record in folder/name; None if there is none; "corrupt" if it is not a JSON object."""
+    """The record in folder/name; None if there is none; "corrupt" if it can't be read as one."""
     try:
         with open(os.path.join(folder, name), "rb") as file:
-            record = json.loads(file.read())
+            record = json.loads(file.read().decode())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return "corrupt"
-    return record if isinstance(record, dict) else "corrupt"
+    return record if isinstance(record, dict) and _fits(name, record) else "corrupt"
 
 
 def readable(folder, name):
@@ -54,6 +56,8 @@ def publish(folder, name, record):
     except FileExistsError:
         won = read(folder, name) == "corrupt"
         if won:
+            if os.path.isdir(target):
+                os.rename(target, written + ".corrupt")
             os.replace(written, target)
     if os.path.lexists(written):
         os.unlink(written)
@@ -78,6 +82,34 @@ def last_claim(folder):
 
 def is_void(claim):
     return isinstance(claim, dict) and claim.get("void") is True
+
+
+def _fits(name, record):
+    """Whether what a verdict rests on is there. src/ansible/records.ts asks for the same: both must read alike."""
+    if name.startswith("claim."):
+        names = (record.get("supervisor"), record.get("ansible"))
+        return record.get("void") is True or (record.get("void") is False and all(map(_is_identity, names)))
+    if name == "cause.json":
+        return record.get("cause") in CAUSES
+    if name == "result.json":
+        numbers = (record.get("rc", ""), record.get("signal", ""))
+        known = all(number is None or _is_whole(number) for number in numbers) and "cause" in record
+        return known and record["cause"] in (None, *CAUSES) and _is_time(record.get("at"))
+    return True
+
+
+def _is_identity(known):
+    if not isinstance(known, dict) or not (_is_whole(known.get("pid")) and _is_whole(known.get("start"))):
+        return False
+    return known["pid"] > 0 and isinstance(known.get("boot"), str) and isinstance(known.get("pidns"), str)
+
+
+def _is_whole(number):
+    return type(number) is int and abs(number) < 2**53
+
+
+def _is_time(number):
+    return type(number) in (int, float) and 0 <= number <= 8.64e12
 
 
 def _write_aside(folder, name, content):

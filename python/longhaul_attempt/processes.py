@@ -106,7 +106,7 @@ class Attempt:
             if stat is not None and not stat.dead:
                 all_of_them[stat.pid] = stat
         roots = {known["pid"] for known in (self.supervisor, self.ansible) if known and alive(known)}
-        sessions = {known["pid"] for known in (self.supervisor, self.ansible) if self._from_this_boot(known)}
+        sessions = {known["pid"] for known in (self.supervisor, self.ansible) if self._leads(known)}
         found = [
             stat
             for stat in all_of_them.values()
@@ -117,9 +117,12 @@ class Attempt:
         return sorted(found, key=lambda stat: (stat.start, stat.pid))
 
     @staticmethod
-    def _from_this_boot(known):
-        # A session's id stays taken while it has members, so it can't have come back for another one meanwhile.
-        return bool(known) and known.get("boot") == boot_id() and known.get("pidns") == pid_namespace()
+    def _leads(known):
+        # Once its leader is reaped, a session's id comes back for another one's as a pid does; a zombie still holds it.
+        if not known or known["boot"] != boot_id() or known["pidns"] != pid_namespace():
+            return False
+        stat = _stat(known["pid"])
+        return stat is not None and stat.start == known["start"]
 
     @staticmethod
     def _descends(stat, roots, all_of_them):

@@ -7,6 +7,7 @@ import atexit
 import os
 import sys
 import time
+import traceback
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -27,14 +28,15 @@ def main(folder, marker, arguments):
 
         rc = _exit_code(PlaybookCLI.cli_executor, arguments)
     except BaseException as error:
-        import traceback
-
         traceback.print_exc()
         rc = 250 if not isinstance(error, KeyboardInterrupt) else 99
     atexit._run_exitfuncs()  # Ansible's own clean-up belongs to the run
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    _put_on_record(folder, marker, rc, losses, recorder)
+    try:
+        _put_on_record(folder, marker, rc, losses, recorder)
+    except OSError:
+        traceback.print_exc()  # the supervisor has the exit code, and tries once more
     os._exit(rc)
 
 

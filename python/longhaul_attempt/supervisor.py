@@ -40,9 +40,9 @@ def _supervise(folder, token):
         _answer({"claim": "failed", "reason": "prctl(PR_SET_CHILD_SUBREAPER) failed"})
         return
     try:
-        run = _Run(folder, json.loads(_read_text(folder, "attempt.json")))
+        run = _Run(folder, _read_plan(folder))
         state = run.claim(token)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         _answer({"claim": "failed", "reason": str(error)})
         return
     _answer({"claim": state})
@@ -62,6 +62,15 @@ def _answer(record):
     os.close(nothing)
 
 
+def _read_plan(folder):
+    plan = evidence.readable(folder, "attempt.json") or {}
+    expected = {"marker": str, "argv": list, "cwd": str, "env": dict, "grace": (int, float)}
+    unreadable = [name for name, kind in expected.items() if not isinstance(plan.get(name), kind)]
+    if unreadable or not isinstance(plan.get("timeout"), (int, float, type(None))):
+        raise ValueError("%s/attempt.json can't be read" % folder)
+    return plan
+
+
 def _read_text(folder, name):
     with open(os.path.join(folder, name), encoding="utf-8") as file:
         return file.read()
@@ -72,6 +81,7 @@ class _Run:
         self.folder = folder
         self.plan = plan
         self.ansible = 0
+        self.number = 0
         self.attempt = None
 
     def claim(self, token):
@@ -85,13 +95,19 @@ class _Run:
             _become_ansible(self.folder, self.plan, gate_read, report_write)
         os.close(gate_read)
         os.close(report_write)
-        state, number = self._take(token)
+        state, self.number = self._take(token)
         if state == "taken":
-            os.write(gate_write, b"%d\n" % number)
+            self._release(gate_write)
         os.close(gate_write)
         if state != "taken":
             os.waitpid(self.ansible, 0)
         return state
+
+    def _release(self, gate):
+        try:
+            os.write(gate, b"%d\n" % self.number)
+        except BrokenPipeError:
+            pass  # A was killed at the gate: the claim is free again as soon as we end
 
     def _take(self, token):
         mine = {"supervisor": processes.identity(os.getpid()), "ansible": processes.identity(self.ansible)}
@@ -112,11 +128,11 @@ class _Run:
         """Wait for A's end; end it on request or at its time limit; put on record what A could not."""
         refusal = self._await_start()
         if refusal is not None:
-            number, _ = evidence.last_claim(self.folder)
-            evidence.publish(self.folder, "claim.%d" % (number + 1), {"void": True, "cause": "launch", "reason": refusal})
+            record = {"void": True, "cause": "launch", "reason": refusal, "at": time.time()}
+            evidence.publish(self.folder, "claim.%d" % (self.number + 1), record)
             os.waitpid(self.ansible, 0)
             return
-        if not evidence.exists(self.folder, "started"):
+        if not self._began():
             os.waitpid(self.ansible, 0)  # A died before its first instruction: the next claim may be taken
             return
         timeout = self.plan.get("timeout")
@@ -134,6 +150,10 @@ class _Run:
         with open(self.report, "rb") as report:
             line = report.readline().decode("utf-8", "replace")
         return line.strip() or None
+
+    def _began(self):
+        started = evidence.read(self.folder, "started")
+        return started == "corrupt" or (started is not None and started.get("claim") == self.number)
 
     def _ansibles_end(self):
         """A's wait status, left unreaped until the result is on disk; None while it runs. Reaps all others."""

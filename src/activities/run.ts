@@ -42,7 +42,7 @@ async function watchToTheEnd(context: NodeContext, ref: AttemptRef, lifeline: Li
       switch (seen.state) {
         case 'ready':
         case 'never_began':
-          if (!(await start(context, ref))) return await concludeAbsent(context, ref);
+          await start(context, ref);
           break;
         case 'claimed':
           await watch.next(tickMs, lifeline.signal);
@@ -60,8 +60,11 @@ async function watchToTheEnd(context: NodeContext, ref: AttemptRef, lifeline: Li
         case 'gone':
           await concludeLost(context, ref, lifeline.signal);
           break;
-        case 'absent':
-          return await concludeAbsent(context, ref);
+        case 'absent': {
+          const outcome = await concludeAbsent(context, ref, lifeline.signal);
+          if (outcome !== undefined) return outcome;
+          break;
+        }
         case 'void':
           return await attempts.settle(key, seen);
         case 'finished':
@@ -75,15 +78,15 @@ async function watchToTheEnd(context: NodeContext, ref: AttemptRef, lifeline: Li
   }
 }
 
-/** Consumes the token. False if neither it nor a claim is there. */
-async function start({ attempts, log }: NodeContext, ref: AttemptRef): Promise<boolean> {
+/** Consumes the token. A start that can't be had is put on record as void, so that the next look has the verdict. */
+async function start({ attempts, log }: NodeContext, ref: AttemptRef): Promise<void> {
   const key = keyOf(ref);
   const { claim, reason } = await attempts.start(key, ref.token);
   if (claim === 'failed') {
     log.warn({ ...key, reason }, 'an attempt could not be started');
     refuseLeft(await attempts.end(key, 'launch', reason));
   }
-  return claim !== 'absent';
+  if (claim === 'absent') refuseLeft(await attempts.end(key, 'lost', 'its attempt folder has no token, or another one'));
 }
 
 /** Whether the timeout has passed so long ago that the supervisor must have failed to keep it. */
@@ -104,10 +107,16 @@ async function concludeLost({ attempts, confirmIntervalMs }: NodeContext, ref: A
   refuseLeft(await attempts.end(key, 'lost', 'It started, and neither a process nor a result is left of it'));
 }
 
-/** Neither token nor claim is there: it never starts any more, and nothing that carries its marker may live on (R1). */
-async function concludeAbsent({ attempts }: NodeContext, ref: AttemptRef): Promise<Outcome> {
-  refuseLeft(await attempts.end(keyOf(ref), 'lost', 'its attempt folder is gone'));
-  return outcomeOfAbsent();
+/**
+ * Neither token nor claim is there, by two looks apart: it never starts any more, and nothing that carries its marker may
+ * live on (R1). Undefined when there is something to look at after all; that has the verdict then.
+ */
+async function concludeAbsent({ attempts, confirmIntervalMs }: NodeContext, ref: AttemptRef, signal: AbortSignal): Promise<Outcome | undefined> {
+  await delay(confirmIntervalMs, undefined, { signal });
+  const key = keyOf(ref);
+  if ((await attempts.look(key)).state !== 'absent') return undefined;
+  refuseLeft(await attempts.end(key, 'lost', 'neither its token nor a claim is in its attempt folder'));
+  return (await attempts.look(key)).state === 'absent' ? outcomeOfAbsent() : undefined;
 }
 
 function endedNaturally({ result }: Extract<Look, { state: 'finished' }>): boolean {

@@ -109,8 +109,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
 
 /** A disk that is full even now loses nothing: the same outcome follows from result.json and the claims. */
 async function keepOutcome(folder: string, outcome: Outcome): Promise<void> {
+  const file = path.join(folder, 'outcome.json');
   try {
-    await replaceDurably(path.join(folder, 'outcome.json'), JSON.stringify(outcome));
+    if ((await readRecord(folder, 'outcome.json', Outcome)) === 'corrupt') await rm(file, { recursive: true, force: true });
+    await replaceDurably(file, JSON.stringify(outcome));
   } catch (error) {
     if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
   }

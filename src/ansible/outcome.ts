@@ -11,16 +11,20 @@ export function outcomeOf(seen: FinalLook, reason: string): Outcome {
   return seen.state === 'void' ? neverStarted(seen.cause, seen.reason) : finished(seen, reason);
 }
 
-/** The outcome of an attempt of which neither token nor claim is there: never started, and never will be (R1). */
+/** The outcome of an attempt whose folder is gone: it is not started any more (R1); whether it was, nobody can tell. */
 export function outcomeOfAbsent(): Outcome {
-  return neverStarted('lost', 'its attempt folder is gone');
+  return { status: 'failed', failure: { kind: 'lost', message: 'Its attempt folder is gone, with all that told whether it ran' }, ...unknownEnd() };
 }
 
 function neverStarted(cause: string, reason: string): Outcome {
-  const ended = { rc: null, stats: {}, started_at: null, finished_at: new Date().toISOString(), leftovers: [] };
+  const ended = unknownEnd();
   if (cause === 'launch') return { status: 'failed', failure: { kind: 'launch', message: `It could not be started: ${reason}` }, ...ended };
   if (cause === 'lost') return { status: 'failed', failure: { kind: 'lost', message: `It was never started: ${reason}` }, ...ended };
   return { status: 'canceled', reason: reason || 'canceled before it started', ...ended };
+}
+
+function unknownEnd(): Omit<Extract<Outcome, { status: 'successful' }>, 'status'> {
+  return { rc: null, stats: {}, started_at: null, finished_at: new Date().toISOString(), leftovers: [] };
 }
 
 function finished({ result, startedAt }: Extract<Look, { state: 'finished' }>, reason: string): Outcome {

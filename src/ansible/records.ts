@@ -24,28 +24,32 @@ export const Plan = z.object({
 export type Plan = z.infer<typeof Plan>;
 
 export const Claim = z.union([
-  z.object({ void: z.literal(true), cause: z.string(), reason: z.string().default('') }),
+  z.object({ void: z.literal(true), cause: z.string().catch('lost'), reason: z.string().catch('') }),
   z.object({ void: z.literal(false), supervisor: ProcessIdentity, ansible: ProcessIdentity }),
 ]);
 export type Claim = z.infer<typeof Claim>;
 
-export const Started = z.object({ at: z.number(), monotonic_ns: z.number() });
+/** Seconds since 1970 that make a date. */
+const Time = z.number().min(0).max(8.64e12);
+
+export const Started = z.object({ at: Time, monotonic_ns: z.number() });
 export type Started = z.infer<typeof Started>;
 
+/** The verdict and its time are needed; what only adds to them may be unreadable. evidence.py asks for the same. */
 export const Result = z.object({
   rc: z.int().nullable(),
   signal: z.int().nullable(),
   cause: z.enum(['cancel', 'terminated', 'timeout']).nullable(),
-  at: z.number(),
-  stats: Stats.default({}),
-  leftovers: z.array(LeftProcess).default([]),
-  storage: z.object({ lost_bytes: z.int(), reason: z.string().nullable() }).nullable().default(null),
-  launch: z.string().optional(),
-  lost: z.string().nullable().optional(),
+  at: Time,
+  stats: Stats.catch({}),
+  leftovers: z.array(LeftProcess).catch([]),
+  storage: z.object({ lost_bytes: z.int(), reason: z.string().nullable() }).nullable().catch(null),
+  launch: z.string().optional().catch(undefined),
+  lost: z.string().nullable().optional().catch(undefined),
 });
 export type Result = z.infer<typeof Result>;
 
-export const Cause = z.object({ cause: z.string(), reason: z.string().default('') });
+export const Cause = z.object({ cause: z.enum(['cancel', 'terminated', 'timeout']), reason: z.string().catch('') });
 
 /**
  * Reads a record: undefined if there is none, `corrupt` if it can't be read as one (empty, half-written, of another shape).

@@ -25,7 +25,7 @@ export interface Listening {
 /** Serves `app` on an address. @throws ListenError when it can't be listened on */
 export async function listen(app: Pick<OpenAPIHono, 'fetch'>, host: string, port: number, log: Logger): Promise<Listening> {
   const serverOptions = { keepAliveTimeout: keepAliveMs, headersTimeout: keepAliveMs + 5_000 };
-  const server = serve({ fetch: app.fetch, hostname: host, port, serverOptions, overrideGlobalObjects: false }) as Server;
+  const server = serve({ fetch: app.fetch, hostname: host, port, serverOptions }) as Server;
   try {
     await once(server, 'listening');
   } catch (error) {

@@ -48,7 +48,7 @@ describe('kill -9', () => {
       const document = await service.job(job.job_id);
       return document.status === 'pending' && document.attempts.length === 1 && document;
     });
-    expect(waiting.attempts[0]).toMatchObject({ attempt: 1, outcome: { failure: { kind: 'lost' } } });
+    expect(waiting.attempts[0]).toMatchObject({ attempt: 1, failure: { kind: 'lost' } });
     expect(service.alive(job, 1)).toEqual([]);
     await until('attempt 2', () => existsSync(path.join(service.attemptFolder(job, 2), 'started')));
     const first = JSON.parse(readFileSync(path.join(service.attemptFolder(job, 1), 'outcome.json'), 'utf8'));

@@ -5,7 +5,7 @@ import { linksOf } from '../links.js';
 
 const parts = JobDocument.shape;
 
-/** The short answer about a job that was submitted or canceled. */
+/** The answer to a submission. */
 export const Accepted = z
   .object({
     job_id: parts.job_id,
@@ -20,6 +20,10 @@ export const Accepted = z
   .meta({ id: 'Accepted' });
 export type Accepted = z.infer<typeof Accepted>;
 
+/** The answer to a cancel. */
+export const Acknowledged = Accepted.omit({ created: true }).meta({ id: 'Acknowledged' });
+export type Acknowledged = z.infer<typeof Acknowledged>;
+
 /** The answer to `?sync=true` once the job has ended. */
 export const SyncResult = z
   .object({
@@ -33,8 +37,12 @@ export const SyncResult = z
   .meta({ id: 'SyncResult' });
 export type SyncResult = z.infer<typeof SyncResult>;
 
-export function acceptedOf({ job_id, run_id, name, status, created_at, progress, links }: JobDocument, created: boolean): Accepted {
-  return { job_id, run_id, name, status, created_at, created, progress, links };
+export function acceptedOf(document: JobDocument, created: boolean): Accepted {
+  return { ...acknowledgementOf(document), created };
+}
+
+export function acknowledgementOf({ job_id, run_id, name, status, created_at, progress, links }: JobDocument): Acknowledged {
+  return { job_id, run_id, name, status, created_at, progress, links };
 }
 
 /** What is known of a run right after its start, when nothing more could be read. */

@@ -1,0 +1,26 @@
+import { randomUUID } from 'node:crypto';
+import { workflowIdOf } from '../../job/names.js';
+import type { ApiContext } from '../context.js';
+import { grpc, hasGrpcCode } from '../temporal/connection.js';
+import type { SeenRun } from './jobs.js';
+
+const defaultReason = 'canceled on request';
+
+/**
+ * Asks Temporal to cancel a run; the reason goes into its history. A run that was asked already, or that its node is
+ * ending, is left to that.
+ * @returns false if it has closed meanwhile
+ */
+export async function cancelJob({ temporal }: ApiContext, { run }: SeenRun, reason: string | undefined): Promise<boolean> {
+  if (run.closed !== null || run.cancelRequested) return true;
+  const { namespace, identity } = temporal;
+  const workflowExecution = { workflowId: workflowIdOf(run.job), runId: run.runId };
+  const request = { namespace, identity, workflowExecution, requestId: randomUUID(), reason: reason || defaultReason };
+  try {
+    await temporal.call((service) => service.requestCancelWorkflowExecution(request));
+    return true;
+  } catch (error) {
+    if (hasGrpcCode(error, grpc.NOT_FOUND)) return false;
+    throw error;
+  }
+}

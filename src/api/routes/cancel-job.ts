@@ -1,0 +1,45 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { jobIdOf } from '../../job/names.js';
+import { isFinished } from '../../job/state.js';
+import type { Api } from '../app.js';
+import type { ApiContext } from '../context.js';
+import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
+import { cancelJob as cancel } from '../jobs/cancel.js';
+import { limitBody, requireJson } from '../json-body.js';
+import { problemAnswers } from '../problem-answers.js';
+import { Problem } from '../problem.js';
+import { JobIdParameter, jobOfPath, requireLatest, RunParameter } from '../request.js';
+import { seeRun } from './get-job.js';
+
+const CancelBody = z.strictObject({ reason: z.string().max(1000).optional().openapi({ description: 'Kept with the job' }) });
+
+const route = createRoute({
+  method: 'post',
+  path: '/api/v1/jobs/{job_id}/cancel',
+  summary: 'Cancel a job',
+  description: 'The job is `canceling` until every process of it is verifiably gone. May be repeated.',
+  middleware: [limitBody, requireJson({ optional: true })],
+  request: {
+    params: JobIdParameter,
+    query: z.strictObject({ run: RunParameter }),
+    body: { required: false, content: { 'application/json': { schema: CancelBody } } },
+  },
+  responses: {
+    202: { description: 'The job is being canceled', content: { 'application/json': { schema: Acknowledged } } },
+    ...problemAnswers(400, 404, 409, 413, 415, 422, 503),
+  },
+});
+
+/** `POST /jobs/{job_id}/cancel`: asks for the end of a job; 409 when it has finished. */
+export function cancelJob(app: Api, context: ApiContext): void {
+  app.openapi(route, async (c) => {
+    const job = jobOfPath(c);
+    const seen = await seeRun(context, job, undefined);
+    requireLatest(seen, c.req.valid('query').run);
+    if (isFinished(seen.state) || !(await cancel(context, seen, c.req.valid('json').reason))) {
+      throw new Problem('job-finished', `${jobIdOf(job)} has finished; there is nothing to cancel`);
+    }
+    const after = await seeRun(context, job, seen.run.runId);
+    return c.json(acknowledgementOf(await context.jobs.document(after)), 202);
+  });
+}

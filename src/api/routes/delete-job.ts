@@ -1,0 +1,39 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { isFinished } from '../../job/state.js';
+import type { Api } from '../app.js';
+import type { ApiContext } from '../context.js';
+import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
+import { cancelJob } from '../jobs/cancel.js';
+import { removeJob } from '../jobs/remove.js';
+import { problemAnswers } from '../problem-answers.js';
+import { JobIdParameter, jobOfPath, requireLatest, RunParameter } from '../request.js';
+import { seeRun } from './get-job.js';
+
+const route = createRoute({
+  method: 'delete',
+  path: '/api/v1/jobs/{job_id}',
+  summary: 'Cancel or delete a job',
+  description: 'One that has not finished is canceled; a finished one is deleted, with all its runs and their output.',
+  request: { params: JobIdParameter, query: z.strictObject({ run: RunParameter }) },
+  responses: {
+    202: { description: 'The job is being canceled', content: { 'application/json': { schema: Acknowledged } } },
+    204: { description: 'The job is gone' },
+    ...problemAnswers(404, 409, 422, 503),
+  },
+});
+
+/** `DELETE /jobs/{job_id}`: cancels what has not finished, deletes what has. */
+export function deleteJob(app: Api, context: ApiContext): void {
+  app.openapi(route, async (c) => {
+    const job = jobOfPath(c);
+    let seen = await seeRun(context, job, undefined);
+    requireLatest(seen, c.req.valid('query').run);
+    if (!isFinished(seen.state)) {
+      await cancelJob(context, seen, undefined);
+      seen = await seeRun(context, job, seen.run.runId);
+      return c.json(acknowledgementOf(await context.jobs.document(seen)), 202);
+    }
+    await removeJob(context, seen.run, c.req.raw.signal);
+    return c.body(null, 204);
+  });
+}

@@ -1,0 +1,21 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Api } from '../app.js';
+import type { ApiContext } from '../context.js';
+import { listPlaybooks } from '../playbook-list.js';
+
+const Playbook = z.object({
+  playbook: z.string().openapi({ description: 'Its path, as a job names it', example: 'site.yml' }),
+  plays: z.array(z.string()).openapi({ description: 'What its plays are called' }),
+});
+
+const route = createRoute({
+  method: 'get',
+  path: '/api/v1/playbooks',
+  summary: 'The playbooks that can be run',
+  responses: { 200: { description: 'They', content: { 'application/json': { schema: z.object({ items: z.array(Playbook) }) } } } },
+});
+
+/** `GET /playbooks`: the lists of plays below the playbooks folder. */
+export function getPlaybooks(app: Api, { playbooksDir }: ApiContext): void {
+  app.openapi(route, async (c) => c.json({ items: await listPlaybooks(playbooksDir) }, 200));
+}

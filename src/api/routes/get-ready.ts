@@ -1,0 +1,30 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Api } from '../app.js';
+import type { ApiContext } from '../context.js';
+import { readiness } from '../temporal/readiness.js';
+
+const Trouble = z.string().nullable().openapi({ description: 'What is wrong; null if nothing is' });
+
+const Ready = z.object({
+  status: z.enum(['ready', 'not_ready']),
+  checks: z.object({ temporal: Trouble, worker: Trouble, workflows: Trouble }),
+});
+
+const route = createRoute({
+  method: 'get',
+  path: '/readyz',
+  summary: 'Whether jobs would be served now',
+  responses: {
+    200: { description: 'They would', content: { 'application/json': { schema: Ready } } },
+    503: { description: 'Something is not ready', content: { 'application/json': { schema: Ready } } },
+  },
+});
+
+/** `GET /readyz`: whether Temporal answers, a worker asks for work, and workflows make progress. */
+export function getReady(app: Api, { temporal }: ApiContext): void {
+  app.openapi(route, async (c) => {
+    const checks = await readiness(temporal);
+    const isReady = Object.values(checks).every((trouble) => trouble === null);
+    return isReady ? c.json({ status: 'ready' as const, checks }, 200) : c.json({ status: 'not_ready' as const, checks }, 503);
+  });
+}

@@ -1,0 +1,50 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { JobDocument } from '../../job/document.js';
+import type { Api } from '../app.js';
+import type { ApiContext } from '../context.js';
+import type { SeenRun } from '../jobs/jobs.js';
+import { problemAnswers } from '../problem-answers.js';
+import { JobIdParameter, jobOfPath } from '../request.js';
+import { runIdsOf } from '../temporal/runs.js';
+import { seeRun } from './get-job.js';
+
+const maxRuns = 100;
+const atOnce = 8;
+
+const RunSummary = JobDocument.pick({ run_id: true, status: true, failure: true, attempt: true, created_at: true, started_at: true, finished_at: true, links: true });
+type RunSummary = z.infer<typeof RunSummary>;
+
+const Runs = z.object({
+  items: z.array(RunSummary).describe(`The newest first, at most ${maxRuns}`),
+  more: z.boolean().describe('Whether there are older ones'),
+});
+
+const route = createRoute({
+  method: 'get',
+  path: '/api/v1/jobs/{job_id}/runs',
+  summary: "A job's runs",
+  request: { params: JobIdParameter },
+  responses: { 200: { description: 'Its runs', content: { 'application/json': { schema: Runs } } }, ...problemAnswers(404, 503) },
+});
+
+/** `GET /jobs/{job_id}/runs`: every time that the job was run. */
+export function getRuns(app: Api, context: ApiContext): void {
+  app.openapi(route, async (c) => {
+    const job = jobOfPath(c);
+    const latest = await seeRun(context, job, undefined);
+    const listed = await runIdsOf(context.temporal, job);
+    const older = listed.filter((runId) => runId !== latest.run.runId);
+    const items = [await summaryOf(context, latest)];
+    const wanted = older.slice(0, maxRuns - 1);
+    for (let start = 0; start < wanted.length; start += atOnce) {
+      const seen = await Promise.all(wanted.slice(start, start + atOnce).map((runId) => context.jobs.see(job, runId)));
+      for (const one of seen) if (one !== undefined) items.push(await summaryOf(context, one));
+    }
+    return c.json({ items, more: older.length > wanted.length }, 200);
+  });
+}
+
+async function summaryOf({ jobs }: ApiContext, seen: SeenRun): Promise<RunSummary> {
+  const { run_id, status, failure, attempt, created_at, started_at, finished_at, links } = await jobs.document(seen);
+  return { run_id, status, failure, attempt, created_at, started_at, finished_at, links };
+}
