@@ -54,6 +54,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
 
     async prepare({ key, token, node, boot, spec }) {
       const folder = folderOf(key);
+      const earlier = await tokenOf(folder);
+      if (earlier !== undefined) return earlier;
       const { arguments: argv, files } = playbookCommand(spec, folder, options);
       const [markerName = '', markerValue = ''] = markerOf(key).split('=');
       const plan: Plan = {
@@ -77,10 +79,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
         'attempt.json': JSON.stringify(plan),
         token,
       });
-      if (made) return token;
-      const earlier = await readRecord(folder, 'attempt.json', Plan);
-      if (earlier === undefined || earlier === 'corrupt') throw new Error(`${folder}/attempt.json can't be read; remove the folder if nothing of it runs`);
-      return earlier.token;
+      // A folder without a plan holds no token that fits any more: it will be told as never started.
+      return made ? token : ((await tokenOf(folder)) ?? token);
     },
 
     start: (key, token) => supervise(options, folderOf(key), token, markerOf(key)),
@@ -105,6 +105,13 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       return outcome === 'corrupt' ? undefined : outcome;
     },
   };
+}
+
+/** The token that an attempt was prepared with; undefined if there is no such attempt. */
+async function tokenOf(folder: string): Promise<string | undefined> {
+  const plan = await readRecord(folder, 'attempt.json', Plan);
+  if (plan === 'corrupt') throw new Error(`${folder}/attempt.json can't be read; remove the folder if nothing of it runs`);
+  return plan?.token;
 }
 
 /** A disk that is full even now loses nothing: the same outcome follows from result.json and the claims. */

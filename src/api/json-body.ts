@@ -24,7 +24,7 @@ export function requireJson({ optional }: { optional: boolean }): MiddlewareHand
     const text = await c.req.text();
     if (optional && text === '') {
       // Hono keeps the promise of a body that was read; its type says otherwise.
-      (c.req.bodyCache as Record<string, unknown>).text = Promise.resolve('{}');
+      if (type !== undefined) (c.req.bodyCache as Record<string, unknown>).text = Promise.resolve('{}');
     } else {
       if (!/^application\/json\s*(;|$)/i.test(type ?? '')) throw wrongType(type);
       refuseUnsafeNumbersAndDepth(parse(text));

@@ -17,7 +17,7 @@ export const Progress = z.object({
   percent: z.number().nullable().describe('Null while unknown; 100 only at the end'),
   message: z.string().nullable().describe('What it does, or waits for, now'),
   tasks_done: z.int(),
-  tasks_total: z.int().nullable().describe('Null while unknown'),
+  tasks_total: z.int().nullable().describe('Null unless known'),
 });
 export type Progress = z.infer<typeof Progress>;
 
@@ -123,7 +123,7 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
       percent: isFinished(state) ? 100 : null,
       message: state.message,
       tasks_done: output.tasksDone,
-      tasks_total: isFinished(state) ? output.tasksDone : null,
+      tasks_total: state.status === 'successful' ? output.tasksDone : null,
     },
     hosts: hostsOf(stats),
     recent_logs: output.recentLines,

@@ -45,8 +45,7 @@ function openState(run: RunEvidence, attempt: AttemptEvidence | null): JobState 
   if (run.cancelRequested) return { status: 'canceling', stage: 'ending', message: whatIsLeft(run, attempt), startedAt };
   if (placement === null) return notPlaced(run);
   if (startedAt === null) return { status: 'pending', stage: 'starting', message: startingMessage(placement.node, watching) };
-  const message = watching?.lastFailure ?? watching?.heartbeat?.message ?? null;
-  return { status: 'running', stage: 'running', message, startedAt };
+  return { status: 'running', stage: 'running', message: runningMessage(placement.node, watching), startedAt };
 }
 
 function notPlaced(run: RunEvidence): JobState {
@@ -54,6 +53,7 @@ function notPlaced(run: RunEvidence): JobState {
   const last = attempts.at(-1);
   const again = retryAt != null && last !== undefined && activity(run, 'place') === undefined;
   if (again) return { status: 'pending', stage: 'waiting', message: retryMessage(last, retryAt) };
+  if (run.activities.length === 0) return { status: 'pending', stage: 'placing', message: 'Waiting for a worker to take it up' };
   const trouble = activity(run, 'place')?.lastFailure;
   return { status: 'pending', stage: 'placing', message: trouble == null ? 'Waiting for a free slot' : `Waiting for a slot: ${trouble}` };
 }
@@ -66,6 +66,13 @@ function retryMessage({ attempt, outcome }: AttemptRecord, retryAt: string): str
 function startingMessage(node: string, watching: PendingActivity | undefined): string {
   if (watching?.lastFailure != null) return `Starting on node ${node}: ${watching.lastFailure}`;
   return watching?.taken === true ? `Starting on node ${node}` : `Waiting for node ${node}`;
+}
+
+/** What it does now, as last heard; or why nobody watches it at the moment. */
+function runningMessage(node: string, watching: PendingActivity | undefined): string | null {
+  if (watching === undefined) return 'It has ended; taking note of it';
+  if (watching.taken) return watching.heartbeat?.message ?? null;
+  return `Waiting for node ${node} to watch it${watching.lastFailure === null ? '' : `: ${watching.lastFailure}`}`;
 }
 
 function whatIsLeft(run: RunEvidence, attempt: AttemptEvidence | null): string {

@@ -93,17 +93,20 @@ export class Service {
   }
 
   async #start(temporalBinary: string | undefined): Promise<void> {
-    if (temporalBinary !== undefined) await this.#startTemporal(temporalBinary);
+    const temporal = temporalBinary === undefined ? undefined : await this.#startTemporal(temporalBinary);
     const worker = this.#startChild('worker', this.#node('dist/worker.js'), 'worker.lock');
     const api = this.#startChild('api', this.#node('dist/src/api/server.js'));
-    await this.#until(worker, () => worker.log.latest().includes(workerReady));
-    await this.#until(api, () => apiIsLive(this.#config));
+    await Promise.all([
+      temporal && this.#until(temporal.child, () => setRetention(this.#config, temporal.binary)),
+      this.#until(worker, () => worker.log.latest().includes(workerReady)),
+      this.#until(api, () => apiIsLive(this.#config)),
+    ]);
   }
 
-  async #startTemporal(binary: string): Promise<void> {
-    const temporal = this.#startChild('temporal', temporalServer(this.#config, binary), 'temporal.lock');
-    await this.#until(temporal, () => answers('127.0.0.1', this.#config.temporal.port));
-    await this.#until(temporal, () => setRetention(this.#config, binary));
+  async #startTemporal(binary: string): Promise<{ child: Child; binary: string }> {
+    const child = this.#startChild('temporal', temporalServer(this.#config, binary), 'temporal.lock');
+    await this.#until(child, () => answers('127.0.0.1', this.#config.temporal.port));
+    return { child, binary };
   }
 
   #node(script: string): string[] {

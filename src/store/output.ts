@@ -47,16 +47,21 @@ export class StoredOutput {
     });
   }
 
-  /** How many tasks were started, by the events. */
+  /** How many tasks were done, by the events: without a recap, the last one that was started was not. */
   async countTasks(): Promise<number> {
-    let tasks = 0;
+    let started = 0;
+    let complete = false;
     try {
       const lines = createInterface({ input: createReadStream(path.join(this.folder, 'events.jsonl')), crlfDelay: Infinity });
-      for await (const line of lines) if (/^\{"seq": \d+, "event": "task_start"/.test(line)) tasks += 1;
+      for await (const line of lines) {
+        const event = /^\{"seq": \d+, "event": "(\w+)"/.exec(line)?.[1];
+        if (event === 'task_start') started += 1;
+        if (event === 'stats') complete = true;
+      }
     } catch (error) {
       if (!isErrno(error, 'ENOENT')) throw error;
     }
-    return tasks;
+    return complete ? started : Math.max(0, started - 1);
   }
 
   private get stdoutFile(): string {

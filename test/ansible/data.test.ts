@@ -1,21 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { JobSpec } from '../../src/job/spec.js';
 import { AttemptBench } from './bench.js';
 
-/** Runs variables.yml and returns what the playbook wrote. */
-async function arrived(given: unknown, spec: Partial<JobSpec> = {}): Promise<{ given: unknown; host: string; of_host: unknown }> {
-  await using bench = await AttemptBench.open({ playbook: 'variables.yml' });
-  const into = path.join(bench.job.dataDir, 'arrived.json');
-  Object.assign(bench.job.request.input.spec, spec, { extra_vars: { given, into } });
-  const outcome = await bench.run(await bench.place());
-  if (outcome.status !== 'successful') throw new Error(`${JSON.stringify(outcome)}\n${await bench.stdout()}`);
-  expect(existsSync(path.join(bench.job.dataDir, 'evaluated'))).toBe(false);
-  return JSON.parse(readFileSync(into, 'utf8')) as { given: unknown; host: string; of_host: unknown };
-}
-
-const template = "{{ lookup('pipe', 'touch /tmp/longhaul-evaluated') }}";
+/** Made when a template is evaluated. */
+const evidence = path.join(os.tmpdir(), `longhaul-evaluated-${process.pid}`);
+const template = `{{ lookup('pipe', 'touch ${evidence}') }}`;
 const words = {
   template,
   statement: '{% for i in [1] %}x{% endfor %}',
@@ -61,7 +53,7 @@ describe('what a caller sends is data', () => {
   test('templates in an inventory are not evaluated', async () => {
     const inventory = { all: { hosts: { localhost: { ansible_connection: 'local', of_host: template } } } };
     expect(await arrived('x', { inventory })).toMatchObject({ host: 'localhost', of_host: template });
-    expect(existsSync('/tmp/longhaul-evaluated')).toBe(false);
+    expect(existsSync(evidence)).toBe(false);
   });
 
   test('templates in limit and tags are refused; past the schema they are only text', async () => {
@@ -71,7 +63,7 @@ describe('what a caller sends is data', () => {
     Object.assign(bench.job.request.input.spec, { tags: [template], skip_tags: [template], limit: 'localhost' });
     expect(await bench.run(await bench.place())).toMatchObject({ status: 'successful', stats: {} });
     expect(await bench.ledger()).toEqual([]);
-    expect(existsSync('/tmp/longhaul-evaluated')).toBe(false);
+    expect(existsSync(evidence)).toBe(false);
   });
 
   test('values that look like options stay values', async () => {
@@ -82,3 +74,14 @@ describe('what a caller sends is data', () => {
     expect(await bench.stdout()).not.toContain('python version');
   });
 });
+
+/** Runs variables.yml and returns what the playbook wrote. */
+async function arrived(given: unknown, spec: Partial<JobSpec> = {}): Promise<{ given: unknown; host: string; of_host: unknown }> {
+  await using bench = await AttemptBench.open({ playbook: 'variables.yml' });
+  const into = path.join(bench.job.dataDir, 'arrived.json');
+  Object.assign(bench.job.request.input.spec, spec, { extra_vars: { given, into } });
+  const outcome = await bench.run(await bench.place());
+  if (outcome.status !== 'successful') throw new Error(`${JSON.stringify(outcome)}\n${await bench.stdout()}`);
+  expect(existsSync(evidence)).toBe(false);
+  return JSON.parse(readFileSync(into, 'utf8')) as { given: unknown; host: string; of_host: unknown };
+}

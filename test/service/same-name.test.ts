@@ -80,7 +80,7 @@ it('a failed or canceled name is run again by rerun_if_failed, also with another
 });
 
 it('a rerun of a run that is just closing waits for it, and then starts', async () => {
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 3; round++) {
     const spec = gated(`closing-${round}`);
     const first = await submit(spec);
     await service.reaches(first.body.job_id, 'running');

@@ -48,7 +48,7 @@ it.skipIf(!isRoot)('a disk that gets full while a playbook talks: storage, and t
 
 it.skipIf(!isRoot)('a disk that is full at the end: the verdict is told truly all the same (skipped: needs root)', async () => {
   const trace = path.join(service.folder, 'full-end');
-  const job = await service.submit({ playbook: 'gate.yml', extra_vars: { trace, gate: `${trace}.gate` } });
+  const job = await service.submit({ playbook: 'loud_end.yml', extra_vars: { trace, gate: `${trace}.gate` } });
   await until('the playbook to have begun', () => existsSync(trace));
   const free = fill();
   service.file('full-end.gate', '');

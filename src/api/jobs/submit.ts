@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { jobIdOf, type JobName } from '../../job/names.js';
 import { differingFields, type JobSpec } from '../../job/spec.js';
-import { isClosing } from '../../job/state.js';
+import { isClosing, isFinished } from '../../job/state.js';
 import { Problem } from '../problem.js';
 import { untilClosed } from '../temporal/close.js';
 import { specOfRun } from '../temporal/history.js';
@@ -12,6 +12,7 @@ import type { Jobs } from './jobs.js';
 /** How long a submission that asks for a rerun waits for a decided run to close. */
 const closingWaitMs = 10_000;
 const closingLookMs = 1_000;
+const orphanLookMs = 250;
 
 /** The run that a submission led to; `created` if it began with it. */
 export interface Submitted {
@@ -21,12 +22,14 @@ export interface Submitted {
 
 /**
  * Submits a job under its name: starts a run, or finds the one that is there, or refuses (design: "Same name again").
- * Whether a run starts is Temporal's one atomic decision; nothing is checked before it.
+ * Whether a run starts is Temporal's one atomic decision, never a check before it; but what an operator terminated in
+ * Temporal is given time to end on its node, so that a rerun doesn't run beside it.
  * @param signal the client is gone
  * @throws Problem `job-conflict`, `job-closing`, `temporal-unavailable`
  */
 export async function submit(temporal: Temporal, jobs: Jobs, job: JobName, spec: JobSpec, signal: AbortSignal): Promise<Submitted> {
   const until = Date.now() + closingWaitMs;
+  if (spec.when_finished !== 'return') await untilOrphanEnded(jobs, job, until, signal);
   for (;;) {
     const result = await startJob(temporal, job, spec);
     if (result.found === 'started') return { runId: result.runId, created: true };
@@ -42,6 +45,16 @@ export async function submit(temporal: Temporal, jobs: Jobs, job: JobName, spec:
       await delay(50, undefined, { signal });
     }
     if (Date.now() >= until) throw stillClosing(job, result.runId);
+  }
+}
+
+/** Waits while the latest run is closed in Temporal and yet something of it may live. */
+async function untilOrphanEnded(jobs: Jobs, job: JobName, until: number, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const seen = await jobs.see(job);
+    if (seen === undefined || seen.run.closed === null || isFinished(seen.state)) return;
+    if (Date.now() >= until) throw stillClosing(job, seen.run.runId);
+    await delay(orphanLookMs, undefined, { signal });
   }
 }
 

@@ -48,7 +48,7 @@ const route = createRoute({
   request: {
     query: SubmitParameters,
     headers: SubmitHeaders,
-    body: { required: true, content: { 'application/json': { schema: JobSpec } } },
+    body: { required: true, content: { 'application/json': { schema: JobSpec.meta({ id: 'JobSpec' }) } } },
   },
   responses: {
     200: {

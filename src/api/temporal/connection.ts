@@ -1,4 +1,5 @@
-import { Client, Connection, isGrpcServiceError, type WorkflowService } from '@temporalio/client';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client, Connection, isGrpcServiceError, isRetryableError, type WorkflowService } from '@temporalio/client';
 import { Problem } from '../problem.js';
 
 /** gRPC status codes that are told apart here. */
@@ -7,6 +8,7 @@ export const grpc = { CANCELLED: 1, INVALID_ARGUMENT: 3, DEADLINE_EXCEEDED: 4, N
 /** Temporal can't serve now: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE. */
 const away: readonly number[] = [grpc.DEADLINE_EXCEEDED, 8, 10, 14];
 const callTimeoutMs = 5_000;
+const retryPauseMs = 200;
 const retryAfter = '2';
 
 export interface TemporalOptions {
@@ -31,6 +33,8 @@ export class Temporal {
       address,
       // Temporal may be away for long; what comes back is to be found at once.
       channelArgs: { 'grpc.initial_reconnect_backoff_ms': 200, 'grpc.max_reconnect_backoff_ms': 1000 },
+      // The SDK's own repetition outlasts deadlines and can't be canceled; see call().
+      interceptors: [],
     });
     this.client = new Client({ connection: this.#connection, namespace, identity });
     this.namespace = namespace;
@@ -43,7 +47,8 @@ export class Temporal {
   }
 
   /**
-   * One call of Temporal's service.
+   * One call of Temporal's service, repeated until its deadline while Temporal is away for a moment.
+   * @param request is repeated as it is: what must happen once has to carry a request id
    * @param options deadline in ms from now (default 5 s); `signal` cancels the call
    * @throws Problem `temporal-unavailable` when Temporal can't be reached or doesn't answer in time; else the gRPC error
    */
@@ -51,12 +56,17 @@ export class Temporal {
     request: (service: WorkflowService) => Promise<T>,
     { timeoutMs = callTimeoutMs, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
   ): Promise<T> {
+    const until = Date.now() + timeoutMs;
     const send = (): Promise<T> => request(this.#connection.workflowService);
     const withSignal = signal === undefined ? send : (): Promise<T> => this.#connection.withAbortSignal(signal, send);
-    try {
-      return await this.#connection.withDeadline(Date.now() + timeoutMs, withSignal);
-    } catch (error) {
-      throw isAway(error) ? temporalUnavailable(error) : error;
+    for (;;) {
+      try {
+        return await this.#connection.withDeadline(until, withSignal);
+      } catch (error) {
+        const isWorthRepeating = isGrpcServiceError(error) && isRetryableError(error) && Date.now() + retryPauseMs < until;
+        if (signal?.aborted === true || !isWorthRepeating) throw isAway(error) ? temporalUnavailable(error) : error;
+        await delay(retryPauseMs);
+      }
     }
   }
 

@@ -81,7 +81,12 @@ async function pendingActivity({ converter }: Temporal, activity: temporal.api.w
   return {
     type: activity.activityType?.name ?? '',
     taken: activity.state === PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
-    lastFailure: activity.lastFailure?.message ?? null,
+    lastFailure: failureMessage(activity.lastFailure),
     heartbeat,
   };
+}
+
+function failureMessage(failure: temporal.api.failure.v1.IFailure | null | undefined): string | null {
+  if (failure == null) return null;
+  return failure.timeoutFailureInfo == null ? (failure.message ?? '') : 'nothing was heard of its node for longer than the heartbeat timeout';
 }
