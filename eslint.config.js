@@ -47,8 +47,8 @@ export default defineConfig(
     },
   },
   {
-    // worker.ts hands the environment on to playbooks.
-    files: ['src/config.ts', 'worker.ts', 'test/**'],
+    // Those that only wire may hand the environment on.
+    files: ['src/config.ts', 'src/api/server.ts', 'worker.ts', 'test/**'],
     rules: { 'no-restricted-properties': 'off' },
   },
   {
@@ -86,6 +86,7 @@ export default defineConfig(
       'boundaries/files': [
         { category: 'config', pattern: 'src/config.ts' },
         { category: 'worker', pattern: 'worker.ts' },
+        { category: 'server', pattern: 'src/api/server.ts' },
       ],
     },
     rules: {
@@ -108,6 +109,10 @@ export default defineConfig(
               allow: {
                 to: { element: { types: { anyOf: ['activities', 'ansible', 'disk', 'job', 'node', 'store'] } } },
               },
+            },
+            {
+              from: { file: { categories: 'server' } },
+              allow: { to: { element: { type: 'node' } } },
             },
             { allow: { to: { file: { categories: 'config' } } } },
             {

@@ -18,7 +18,19 @@ import { refuseInvalid } from './validation.js';
 
 export type Api = OpenAPIHono;
 
-const routes = [postJob, getJob, cancelJob, deleteJob, getRuns, getStdout, getPlaybooks, getHealth, getReady, docs, getRoot];
+const routes = [
+  postJob,
+  getJob,
+  cancelJob,
+  deleteJob,
+  getRuns,
+  getStdout,
+  getPlaybooks,
+  getHealth,
+  getReady,
+  docs,
+  getRoot,
+];
 
 /** The HTTP API over what `context` holds. Every route is a file of routes/. */
 export function createApp(context: ApiContext): Api {

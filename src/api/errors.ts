@@ -15,10 +15,17 @@ export function answerError(log: Logger): ErrorHandler {
     if (refused !== undefined) return refused.toResponse();
     const reference = randomUUID();
     const isGone = c.req.raw.signal.aborted;
-    log[isGone ? 'debug' : 'error']({ err: error, reference, method: c.req.method, path: c.req.path }, isGone ? 'the client was gone before its answer' : 'a request failed');
-    return new Problem('internal-error', `This should not have happened. The service's log has more under the reference ${reference}`, {
-      members: { reference },
-    }).toResponse();
+    log[isGone ? 'debug' : 'error'](
+      { err: error, reference, method: c.req.method, path: c.req.path },
+      isGone ? 'the client was gone before its answer' : 'a request failed',
+    );
+    return new Problem(
+      'internal-error',
+      `This should not have happened. The service's log has more under the reference ${reference}`,
+      {
+        members: { reference },
+      },
+    ).toResponse();
   };
 }
 
@@ -33,9 +40,15 @@ function refusedByLibrary(error: Error): Problem | undefined {
 export function answerNotFound(app: Hono): NotFoundHandler {
   return (c) => {
     const allowed = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => hasRoute(app, method, c.req.path));
-    if (allowed.length === 0) return new Problem('route-not-found', `There is nothing at ${c.req.path}. /docs tells what there is`).toResponse();
+    if (allowed.length === 0)
+      return new Problem(
+        'route-not-found',
+        `There is nothing at ${c.req.path}. /docs tells what there is`,
+      ).toResponse();
     const allow = allowed.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
-    return new Problem('method-not-allowed', `${c.req.method} is not served at ${c.req.path}. Allowed: ${allow}`, { headers: { allow } }).toResponse();
+    return new Problem('method-not-allowed', `${c.req.method} is not served at ${c.req.path}. Allowed: ${allow}`, {
+      headers: { allow },
+    }).toResponse();
   };
 }
 

@@ -10,7 +10,10 @@ const maxDepth = 64;
 export const limitBody: MiddlewareHandler = bodyLimit({
   maxSize: maxBodyBytes,
   onError: () => {
-    throw new Problem('body-too-large', `The body is larger than ${maxBodyBytes} bytes. Move large data into files beside the playbook`);
+    throw new Problem(
+      'body-too-large',
+      `The body is larger than ${maxBodyBytes} bytes. Move large data into files beside the playbook`,
+    );
   },
 });
 
@@ -43,7 +46,10 @@ function parse(text: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new Problem('malformed-json', text === '' ? 'The body is empty' : `The body is not JSON: ${error.message.slice(0, 200)}`);
+    throw new Problem(
+      'malformed-json',
+      text === '' ? 'The body is empty' : `The body is not JSON: ${error.message.slice(0, 200)}`,
+    );
   }
 }
 
@@ -52,7 +58,8 @@ function refuseUnsafeNumbersAndDepth(body: unknown): void {
   const rest: { value: unknown; depth: number }[] = [{ value: body, depth: 1 }];
   for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
     const { value, depth } = part;
-    if (typeof value === 'number' && !Number.isFinite(value)) throw new Problem('malformed-json', 'The body has a number that is too large');
+    if (typeof value === 'number' && !Number.isFinite(value))
+      throw new Problem('malformed-json', 'The body has a number that is too large');
     if (typeof value !== 'object' || value === null) continue;
     if (depth > maxDepth) throw new Problem('malformed-json', `The body is nested more than ${maxDepth} levels deep`);
     for (const inner of Object.values(value)) rest.push({ value: inner, depth: depth + 1 });

@@ -11,7 +11,11 @@ export function jobPath(job: Pick<JobName, 'playbookName' | 'name'>): string {
 }
 
 /** A job's links. They name the run, so that nobody acts on another's rerun. */
-export function linksOf({ job, runId }: Pick<RunEvidence, 'job' | 'runId'>, cancelable: boolean, temporalUi: string | undefined): Links {
+export function linksOf(
+  { job, runId }: Pick<RunEvidence, 'job' | 'runId'>,
+  cancelable: boolean,
+  temporalUi: string | undefined,
+): Links {
   const path = jobPath(job);
   const run = `?run=${runId}`;
   return {
@@ -19,6 +23,8 @@ export function linksOf({ job, runId }: Pick<RunEvidence, 'job' | 'runId'>, canc
     stdout: `${path}/stdout${run}`,
     runs: `${path}/runs`,
     ...(cancelable && { cancel: `${path}/cancel${run}` }),
-    ...(temporalUi !== undefined && { temporal: `${temporalUi}/workflows/${encodeURIComponent(workflowIdOf(job))}/${runId}` }),
+    ...(temporalUi !== undefined && {
+      temporal: `${temporalUi}/workflows/${encodeURIComponent(workflowIdOf(job))}/${runId}`,
+    }),
   };
 }

@@ -23,7 +23,12 @@ export interface Listening {
 }
 
 /** Serves `app` on an address. @throws ListenError when it can't be listened on */
-export async function listen(app: Pick<OpenAPIHono, 'fetch'>, host: string, port: number, log: Logger): Promise<Listening> {
+export async function listen(
+  app: Pick<OpenAPIHono, 'fetch'>,
+  host: string,
+  port: number,
+  log: Logger,
+): Promise<Listening> {
   const serverOptions = { keepAliveTimeout: keepAliveMs, headersTimeout: keepAliveMs + 5_000 };
   const server = serve({ fetch: app.fetch, hostname: host, port, serverOptions }) as Server;
   try {
@@ -49,7 +54,8 @@ async function close(server: Server): Promise<void> {
 }
 
 function reasonOf(error: unknown, host: string, port: number): string {
-  if (isErrno(error, 'EADDRINUSE')) return `Port ${port} of ${host} is taken by another process. End it, or set PORT to a free one.`;
+  if (isErrno(error, 'EADDRINUSE'))
+    return `Port ${port} of ${host} is taken by another process. End it, or set PORT to a free one.`;
   if (isErrno(error, 'EACCES')) return `Port ${port} may not be listened on by this user. Set PORT to one above 1023.`;
   if (isErrno(error, 'EADDRNOTAVAIL')) return `${host} is not an address of this machine. Set HOST to one that is.`;
   return `Can't listen on ${host}, port ${port}: ${(error as Error).message}. Check HOST and PORT.`;

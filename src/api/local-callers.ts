@@ -13,7 +13,10 @@ export function refuseForeignPages(port: number): MiddlewareHandler {
   return async (c, next) => {
     const host = c.req.header('host');
     if (host === undefined || !isOurs(host, port)) {
-      throw new Problem('foreign-host', `The Host header must be a loopback name or address with port ${port}, such as localhost:${port}`);
+      throw new Problem(
+        'foreign-host',
+        `The Host header must be a loopback name or address with port ${port}, such as localhost:${port}`,
+      );
     }
     const origin = c.req.header('origin');
     if (origin !== undefined && !isOurOrigin(origin, port)) {

@@ -55,5 +55,8 @@ export function isBelow(root: string, target: string): boolean {
 }
 
 function invalidName(): Problem {
-  return new Problem('invalid-playbook-name', 'Invalid playbook name: give a path below the playbooks folder, without a leading / or ..');
+  return new Problem(
+    'invalid-playbook-name',
+    'Invalid playbook name: give a path below the playbooks folder, without a leading / or ..',
+  );
 }

@@ -16,7 +16,10 @@ export const ProblemBody = z
   .meta({ id: 'Problem' });
 
 type Status = (typeof problems)[keyof typeof problems]['status'];
-type Answers<S extends Status> = Record<S, { description: string; content: { 'application/problem+json': { schema: typeof ProblemBody } } }>;
+type Answers<S extends Status> = Record<
+  S,
+  { description: string; content: { 'application/problem+json': { schema: typeof ProblemBody } } }
+>;
 
 /** The error answers of a route, for its description. */
 export function problemAnswers<S extends Status>(...statuses: S[]): Answers<S> {

@@ -46,7 +46,14 @@ export class Problem extends Error {
   toResponse(): Response {
     const { status, title } = problems[this.type];
     const { errors, headers, members } = this.more;
-    const body = { type: `/problems/${this.type}`, title, status, detail: this.detail, ...members, ...(errors && { errors }) };
+    const body = {
+      type: `/problems/${this.type}`,
+      title,
+      status,
+      detail: this.detail,
+      ...members,
+      ...(errors && { errors }),
+    };
     return new Response(JSON.stringify(body), {
       status,
       headers: { ...headers, 'content-type': 'application/problem+json', 'cache-control': 'no-store' },

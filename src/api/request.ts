@@ -11,10 +11,20 @@ export const tenant = 'default';
 export const maxWaitSeconds = 60;
 
 export const JobIdParameter = z.object({
-  job_id: z.string().openapi({ param: { name: 'job_id', in: 'path' }, description: '`<playbook_name>:<name>`', example: 'site:nightly' }),
+  job_id: z
+    .string()
+    .openapi({
+      param: { name: 'job_id', in: 'path' },
+      description: '`<playbook_name>:<name>`',
+      example: 'site:nightly',
+    }),
 });
 
-export const RunParameter = z.string().max(100).optional().openapi({ description: 'A run by its run_id; the latest if not given' });
+export const RunParameter = z
+  .string()
+  .max(100)
+  .optional()
+  .openapi({ description: 'A run by its run_id; the latest if not given' });
 
 export const WaitParameter = z.coerce
   .number()
@@ -48,5 +58,9 @@ export function preferredWait(prefer: string | undefined): number | undefined {
  */
 export function requireLatest({ run }: SeenRun, wanted: string | undefined): void {
   if (wanted === undefined || wanted === run.runId) return;
-  throw new Problem('run-superseded', `Run ${wanted} is not the job's latest, which is ${run.runId}. Nothing was done`, { members: { run_id: run.runId } });
+  throw new Problem(
+    'run-superseded',
+    `Run ${wanted} is not the job's latest, which is ${run.runId}. Nothing was done`,
+    { members: { run_id: run.runId } },
+  );
 }

@@ -34,7 +34,18 @@ async function main(): Promise<void> {
 
   const ending = new AbortController();
   setMaxListeners(0, ending.signal);
-  const app = createApp({ temporal, jobs, store, log, host, port, playbooksDir, inventoriesDir, syncMaxWaitMs, ending: ending.signal });
+  const app = createApp({
+    temporal,
+    jobs,
+    store,
+    log,
+    host,
+    port,
+    playbooksDir,
+    inventoriesDir,
+    syncMaxWaitMs,
+    ending: ending.signal,
+  });
   const listening = await listen(app, host, port, log);
   log.info({ host, port }, 'api ready');
 

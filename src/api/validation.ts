@@ -10,12 +10,17 @@ export const refuseInvalid: Hook<any, any, any, any> = (result) => {
 
 /** The problem of a request whose body or parameters don't fit their schema. */
 export function invalidRequest(error: z.ZodError, where: 'body' | 'parameter'): Problem {
-  const errors = error.issues.flatMap(issuesWithin).map(({ path, message }): FieldError =>
-    where === 'body' ? { pointer: pointerOf(path), detail: message } : { parameter: String(path[0] ?? ''), detail: message },
-  );
+  const errors = error.issues
+    .flatMap((issue) => issuesWithin(issue, where === 'body' ? 'field' : 'parameter'))
+    .map(({ path, message }): FieldError => {
+      return where === 'body'
+        ? { pointer: pointerOf(path), detail: message }
+        : { parameter: String(path[0] ?? ''), detail: message };
+    });
   const first = errors[0];
   const field = first === undefined ? '' : 'pointer' in first ? first.pointer : first.parameter;
-  const detail = first === undefined ? 'The request is not valid' : `${field === '' ? 'The body' : field}: ${first.detail}`;
+  const detail =
+    first === undefined ? 'The request is not valid' : `${field === '' ? 'The body' : field}: ${first.detail}`;
   return new Problem('invalid-request', detail, { errors });
 }
 
@@ -29,11 +34,23 @@ interface Issue {
   message: string;
 }
 
-/** An issue a field: unknown fields one by one, and of a union what is wrong with the alternative that comes closest. */
-function issuesWithin(issue: z.core.$ZodIssue): Issue[] {
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'unknown field' }));
+/** An issue a field: unknown ones one by one, and of a union what is wrong with the alternative that comes closest. */
+function issuesWithin(issue: z.core.$ZodIssue, kind: 'field' | 'parameter'): Issue[] {
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({ path: [...issue.path, key], message: `unknown ${kind}` }));
   if (issue.code !== 'invalid_union') return [issue];
-  const closest = issue.errors.filter((branch) => !branch.some(({ code, path }) => code === 'invalid_type' && path.length === 0))[0];
-  if (closest === undefined) return [issue];
-  return closest.flatMap(issuesWithin).map(({ path, message }) => ({ path: [...issue.path, ...path], message }));
+  const closest = issue.errors.find((branch) => !branch.some(isOfWrongType));
+  if (closest === undefined) return [{ path: issue.path, message: expectation(issue.errors.flat()) }];
+  return closest
+    .flatMap((inner) => issuesWithin(inner, kind))
+    .map(({ path, message }) => ({ path: [...issue.path, ...path], message }));
+}
+
+function isOfWrongType({ code, path }: z.core.$ZodIssue): boolean {
+  return code === 'invalid_type' && path.length === 0;
+}
+
+function expectation(issues: z.core.$ZodIssue[]): string {
+  const types = issues.flatMap((issue) => (issue.code === 'invalid_type' ? [issue.expected] : []));
+  return `Invalid input: expected ${[...new Set(types)].join(' or ')}`;
 }

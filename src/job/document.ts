@@ -128,7 +128,9 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
     hosts: hostsOf(stats),
     recent_logs: output.recentLines,
     output_available: output.available,
-    result: isFinished(state) ? { rc: outcome?.rc ?? null, stdout: output.text ?? '', stdout_truncated: output.truncated, stats } : null,
+    result: isFinished(state)
+      ? { rc: outcome?.rc ?? null, stdout: output.text ?? '', stdout_truncated: output.truncated, stats }
+      : null,
     metadata: memo.metadata ?? {},
     links,
   };
@@ -171,7 +173,11 @@ function startOf(state: JobState): string | null {
 }
 
 /** Temporal's clock and the node's may differ by a little; a document never ends before it began. */
-function orderedTimes(run: RunEvidence, state: JobState, outcome: Outcome | null): Pick<JobDocument, 'created_at' | 'queued_at' | 'started_at' | 'finished_at'> {
+function orderedTimes(
+  run: RunEvidence,
+  state: JobState,
+  outcome: Outcome | null,
+): Pick<JobDocument, 'created_at' | 'queued_at' | 'started_at' | 'finished_at'> {
   const start = startOf(state);
   const started = start === null ? null : later(run.createdAt, start);
   const end = isFinished(state) ? (outcome?.finished_at ?? run.closed?.at ?? null) : null;
@@ -188,7 +194,9 @@ function later(one: string, other: string): string {
 }
 
 function hostsOf(stats: Stats): JobDocument['hosts'] {
-  return Object.fromEntries(Object.entries(stats).map(([host, counters]) => [host, { status: hostStatus(counters), ...counters }]));
+  return Object.fromEntries(
+    Object.entries(stats).map(([host, counters]) => [host, { status: hostStatus(counters), ...counters }]),
+  );
 }
 
 function hostStatus({ unreachable, failures }: HostStats): 'ok' | 'failed' | 'unreachable' {

@@ -42,9 +42,11 @@ function openState(run: RunEvidence, attempt: AttemptEvidence | null): JobState 
   const placement = placementOf(run);
   const watching = activity(run, 'run');
   const startedAt = placement === null ? null : (watching?.heartbeat?.started_at ?? attempt?.startedAt ?? null);
-  if (run.cancelRequested) return { status: 'canceling', stage: 'ending', message: whatIsLeft(run, attempt), startedAt };
+  if (run.cancelRequested)
+    return { status: 'canceling', stage: 'ending', message: whatIsLeft(run, attempt), startedAt };
   if (placement === null) return notPlaced(run);
-  if (startedAt === null) return { status: 'pending', stage: 'starting', message: startingMessage(placement.node, watching) };
+  if (startedAt === null)
+    return { status: 'pending', stage: 'starting', message: startingMessage(placement.node, watching) };
   return { status: 'running', stage: 'running', message: runningMessage(placement.node, watching), startedAt };
 }
 
@@ -53,9 +55,14 @@ function notPlaced(run: RunEvidence): JobState {
   const last = attempts.at(-1);
   const again = retryAt != null && last !== undefined && activity(run, 'place') === undefined;
   if (again) return { status: 'pending', stage: 'waiting', message: retryMessage(last, retryAt) };
-  if (run.activities.length === 0) return { status: 'pending', stage: 'placing', message: 'Waiting for a worker to take it up' };
+  if (run.activities.length === 0)
+    return { status: 'pending', stage: 'placing', message: 'Waiting for a worker to take it up' };
   const trouble = activity(run, 'place')?.lastFailure;
-  return { status: 'pending', stage: 'placing', message: trouble == null ? 'Waiting for a free slot' : `Waiting for a slot: ${trouble}` };
+  return {
+    status: 'pending',
+    stage: 'placing',
+    message: trouble == null ? 'Waiting for a free slot' : `Waiting for a slot: ${trouble}`,
+  };
 }
 
 function retryMessage({ attempt, outcome }: AttemptRecord, retryAt: string): string {
@@ -82,7 +89,9 @@ function whatIsLeft(run: RunEvidence, attempt: AttemptEvidence | null): string {
   const ending = activity(run, 'end');
   const trouble = ending?.lastFailure ?? null;
   if (trouble !== null) return trouble;
-  return ending !== undefined && !ending.taken ? `Waiting for node ${placement.node} to end it` : `Ending it on node ${placement.node}`;
+  return ending !== undefined && !ending.taken
+    ? `Waiting for node ${placement.node} to end it`
+    : `Ending it on node ${placement.node}`;
 }
 
 function closedState(run: RunEvidence, closed: RunClose, attempt: AttemptEvidence | null): JobState {
@@ -112,7 +121,8 @@ function orphanedState(closed: RunClose, node: string, attempt: AttemptEvidence 
 
 function abandonedState(closed: RunClose, outcome: Outcome | null): JobState {
   const message = closedBy(closed);
-  if (closed.as === 'terminated' || closed.as === 'canceled') return { status: 'canceled', stage: 'ended', message, outcome };
+  if (closed.as === 'terminated' || closed.as === 'canceled')
+    return { status: 'canceled', stage: 'ended', message, outcome };
   return { status: 'failed', stage: 'ended', message, failure: null, outcome };
 }
 

@@ -52,7 +52,9 @@ export class AttemptStore {
   }
 
   private async withoutFolder({ runId, attempt }: AttemptKey): Promise<AttemptEvidence> {
-    const held = (await this.slots.taken()).some(({ holder }) => holder?.run_id === runId && holder.attempt === attempt);
+    const held = (await this.slots.taken()).some(
+      ({ holder }) => holder?.run_id === runId && holder.attempt === attempt,
+    );
     return { startedAt: null, outcome: null, over: !held };
   }
 }

@@ -35,7 +35,8 @@ export class StoredOutput {
   /** The end of the output for a document; with the whole text of up to 64 KiB when `finished`. */
   async summary(finished: boolean): Promise<Omit<OutputSummary, 'tasksDone'>> {
     return this.withFile(async (file) => {
-      if (file === undefined) return { available: false, recentLines: [], text: finished ? '' : null, truncated: false };
+      if (file === undefined)
+        return { available: false, recentLines: [], text: finished ? '' : null, truncated: false };
       const { size } = await file.stat();
       const truncated = size > documentBytes;
       const start = Math.max(0, size - documentBytes);
@@ -43,7 +44,12 @@ export class StoredOutput {
       const text = decodeUtf8(truncated ? fromLineStart(bytes) : bytes);
       const lines = text.split('\n').map((line) => line.replace(/\r$/, ''));
       if (lines.at(-1) === '') lines.pop();
-      return { available: true, recentLines: lines.slice(-recentLines), text: finished ? text : null, truncated: finished && truncated };
+      return {
+        available: true,
+        recentLines: lines.slice(-recentLines),
+        text: finished ? text : null,
+        truncated: finished && truncated,
+      };
     });
   }
 
@@ -52,7 +58,10 @@ export class StoredOutput {
     let started = 0;
     let complete = false;
     try {
-      const lines = createInterface({ input: createReadStream(path.join(this.folder, 'events.jsonl')), crlfDelay: Infinity });
+      const lines = createInterface({
+        input: createReadStream(path.join(this.folder, 'events.jsonl')),
+        crlfDelay: Infinity,
+      });
       for await (const line of lines) {
         const event = /^\{"seq": \d+, "event": "(\w+)"/.exec(line)?.[1];
         if (event === 'task_start') started += 1;

@@ -25,19 +25,27 @@ describe('an attempt', () => {
     expect(await bench.ledger()).toEqual(['1', '2', '3']);
   });
 
-  test("prints what ansible-playbook prints by hand, byte for byte, and ends with its rc 2", async () => {
+  test('prints what ansible-playbook prints by hand, byte for byte, and ends with its rc 2', async () => {
     await using bench = await AttemptBench.open({ playbook: 'failing.yml' });
     const outcome = await bench.run(await bench.place());
     expect(outcome).toMatchObject({ status: 'failed', rc: 2, failure: { kind: 'exit' } });
     expect(outcome.stats).toEqual({ localhost: { ...counters, ok: 1, changed: 0, failures: 1 } });
-    const byHand = spawnSync('sh', ['-c', 'exec "$@" 2>&1', 'sh', ...(await commandByHand(bench))], { env: bench.job.env, cwd: path.join(import.meta.dirname, 'playbooks') });
+    const byHand = spawnSync('sh', ['-c', 'exec "$@" 2>&1', 'sh', ...(await commandByHand(bench))], {
+      env: bench.job.env,
+      cwd: path.join(import.meta.dirname, 'playbooks'),
+    });
     expect(byHand.status).toBe(2);
     expect(await bench.stdout()).toBe(byHand.stdout.toString());
   });
 
   test('a bad option ends it with the rc that Ansible gives', async () => {
     await using bench = await AttemptBench.open({ playbook: 'nowhere.yml' });
-    expect(await bench.run(await bench.place())).toMatchObject({ status: 'failed', rc: 1, failure: { kind: 'exit' }, stats: {} });
+    expect(await bench.run(await bench.place())).toMatchObject({
+      status: 'failed',
+      rc: 1,
+      failure: { kind: 'exit' },
+      stats: {},
+    });
     expect(await bench.stdout()).toContain('nowhere.yml could not be found');
   });
 
@@ -120,7 +128,10 @@ describe('an attempt', () => {
   });
 
   test('finds its Python with an empty HOME, and with none', async () => {
-    await using empty = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } }, { env: { HOME: '' } });
+    await using empty = await AttemptBench.open(
+      { playbook: 'ledger.yml', extra_vars: { pause: 0 } },
+      { env: { HOME: '' } },
+    );
     expect(await empty.run(await empty.place())).toMatchObject({ status: 'successful' });
     await using none = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } });
     delete none.job.env.HOME;
@@ -134,7 +145,10 @@ describe('an attempt', () => {
     const wrong = execFileSync('sed', ['s#"argv":\\["[^"]*"#"argv":["/nowhere/python"#', plan]);
     await writeFile(plan, wrong);
     const outcome = await bench.run(ref);
-    expect(outcome).toMatchObject({ status: 'failed', failure: { kind: 'launch', message: expect.stringContaining('/nowhere/python') as string } });
+    expect(outcome).toMatchObject({
+      status: 'failed',
+      failure: { kind: 'launch', message: expect.stringContaining('/nowhere/python') as string },
+    });
   });
 
   test('whose playbooks folder is gone failed to launch', async () => {

@@ -83,7 +83,10 @@ export class AttemptBench implements Bench {
     readonly slots: Slots,
   ) {}
 
-  static async open(spec: Partial<JobSpec> & { playbook: string }, given: { dataDir?: string; env?: Record<string, string>; killGraceMs?: number } = {}) {
+  static async open(
+    spec: Partial<JobSpec> & { playbook: string },
+    given: { dataDir?: string; env?: Record<string, string>; killGraceMs?: number } = {},
+  ) {
     const dataDir = given.dataDir ?? (await mkdtemp(path.join(os.tmpdir(), 'longhaul-attempt-')));
     await mkdir(path.join(dataDir, 'home'), { recursive: true });
     const extra_vars = { ledger: path.join(dataDir, 'ledger'), ...spec.extra_vars };
@@ -139,13 +142,13 @@ export class AttemptBench implements Bench {
 
   /** The process that a claim names. */
   async claimant(which: 'supervisor' | 'ansible', claim = 1): Promise<number> {
-    let pid: number | undefined;
+    let pid = 0;
     await until(`claim ${claim}`, async () => {
       const text = await textOf(path.join(this.folder, `claim.${claim}`));
-      pid = text === '' ? undefined : (JSON.parse(text) as Record<string, { pid: number } | undefined>)[which]?.pid;
-      return pid !== undefined;
+      if (text !== '') pid = (JSON.parse(text) as Partial<Record<string, { pid: number }>>)[which]?.pid ?? 0;
+      return pid !== 0;
     });
-    return pid as number;
+    return pid;
   }
 
   /** Forges a claim: these processes, seen from this boot and pid namespace unless it says otherwise. */
@@ -153,7 +156,10 @@ export class AttemptBench implements Bench {
     const self = identityOf(process.pid);
     const [supervisor, ansible] = [names.supervisor, names.ansible].map((name) => ({ ...self, ...name }));
     await rm(path.join(this.folder, 'token'), { force: true });
-    await writeFile(path.join(this.folder, `claim.${number}`), JSON.stringify({ void: false, at: 1, supervisor, ansible }));
+    await writeFile(
+      path.join(this.folder, `claim.${number}`),
+      JSON.stringify({ void: false, at: 1, supervisor, ansible }),
+    );
   }
 
   /** Pids that carry the attempt's marker, found without the library under test. */
@@ -169,7 +175,11 @@ export class AttemptBench implements Bench {
   /** All files of the attempt, for the message of a failure. */
   async contents(): Promise<string> {
     const names = await readdir(this.folder).catch(() => []);
-    const texts = await Promise.all(names.filter((name) => !name.startsWith('.spare')).map(async (name) => `--- ${name}\n${await textOf(path.join(this.folder, name))}`));
+    const texts = await Promise.all(
+      names
+        .filter((name) => !name.startsWith('.spare'))
+        .map(async (name) => `--- ${name}\n${await textOf(path.join(this.folder, name))}`),
+    );
     return [`ledger: ${(await this.ledger()).join(' ')}`, ...texts].join('\n').slice(0, 20_000);
   }
 
@@ -209,7 +219,9 @@ export function isAlive(pid: number): boolean {
 
 /** Living processes with this entry in their environment. */
 export function pidsWith(entry: string): number[] {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+  const pids = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
   return pids.filter((pid) => procFile(pid, 'environ').split('\0').includes(entry) && isAlive(pid));
 }
 

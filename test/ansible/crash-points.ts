@@ -27,10 +27,22 @@ export interface Driver {
 
 /** Runs driver.ts. @param before what the command line begins with */
 export function drive(mode: 'run' | 'cancel', job: Job, before: string[] = []): Driver & { pid: number } {
-  const [program = '', ...words] = [...before, process.execPath, '--import', 'tsx', path.join(import.meta.dirname, 'driver.ts'), mode, JSON.stringify(job)];
-  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, UV_USE_IO_URING: '0' } });
+  const node = [
+    process.execPath,
+    '--import',
+    'tsx',
+    path.join(import.meta.dirname, 'driver.ts'),
+    mode,
+    JSON.stringify(job),
+  ];
+  // env does nothing but execute what follows.
+  const child = spawn('env', [...before, ...node], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, UV_USE_IO_URING: '0' },
+  });
   const said = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) child[name].on('data', (part: Buffer) => (said[name] += part.toString()));
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].on('data', (part: Buffer) => (said[name] += part.toString()));
   const closed = once(child, 'close');
   const outcome = closed.then(() => {
     if (said.stdout !== '') return JSON.parse(said.stdout) as Outcome;
@@ -38,15 +50,26 @@ export function drive(mode: 'run' | 'cancel', job: Job, before: string[] = []): 
     return undefined;
   });
   outcome.catch(() => undefined);
-  return { pid: child.pid as number, outcome, ended: closed.then(() => undefined) };
+  return { pid: child.pid ?? 0, outcome, ended: closed.then(() => undefined) };
 }
 
 /** Runs driver.ts so that `role`, and with it `also`, dies right before its step `number`; nobody dies without a point. */
-export function driveTo(mode: 'run' | 'cancel', job: Job, point?: Pick<CrashPoint, 'role' | 'number'>, also: Role[] = []): Driver & { pid: number; log: () => Promise<string> } {
+export function driveTo(
+  mode: 'run' | 'cancel',
+  job: Job,
+  point?: Pick<CrashPoint, 'role' | 'number'>,
+  also: Role[] = [],
+): Driver & { pid: number; log: () => Promise<string> } {
   const log = path.join(job.dataDir, `steps.${mode}`);
   const below = ['runs', 'slots'].map((name) => path.join(job.dataDir, name)).join(':');
   const at = point === undefined ? '-' : [point.role, point.number, ...also].join(':');
-  const driver = drive(mode, job, [loadConfig({}).python, path.join(import.meta.dirname, 'crash_point.py'), log, below, at]);
+  const driver = drive(mode, job, [
+    loadConfig({}).python,
+    path.join(import.meta.dirname, 'crash_point.py'),
+    log,
+    below,
+    at,
+  ]);
   return { ...driver, log: () => textOf(log) };
 }
 
@@ -62,16 +85,24 @@ export async function reached(driver: ReturnType<typeof driveTo>): Promise<boole
 export function pointsOf(log: string): CrashPoint[] {
   return log.split('\n').flatMap((line) => {
     const [role, number, call, target] = line.split(' ');
-    return target === undefined ? [] : [{ role: role as Role, number: Number(number), call: call ?? '', target: nameOf(target) }];
+    return target === undefined
+      ? []
+      : [{ role: role as Role, number: Number(number), call: call ?? '', target: nameOf(target) }];
   });
 }
 
 /** The file's name, without what makes that of a temporary one unique. */
 function nameOf(target: string): string {
-  return path.basename(target).replace(/\.\d+\.[0-9a-f]+$/, ' (aside)').replace(/\[\d+\]$/, '');
+  return path
+    .basename(target)
+    .replace(/\.\d+\.[0-9a-f]+$/, ' (aside)')
+    .replace(/\[\d+\]$/, '');
 }
 
 /** Whether Ansible is at or beyond a record that it writes, when it dies at this point. */
 export function hasWritten(points: CrashPoint[], point: CrashPoint, record: string): boolean {
-  return points.some(({ role, number, call, target }) => role === 'A' && number < point.number && call.startsWith('link') && target === record);
+  return points.some(
+    ({ role, number, call, target }) =>
+      role === 'A' && number < point.number && call.startsWith('link') && target === record,
+  );
 }

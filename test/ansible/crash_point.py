@@ -1,9 +1,9 @@
-"""crash_point.py LOG BELOW ROLE:NUMBER[:ROLE...] COMMAND...: kill -9 a process right before its NUMBERth durable step.
+"""crash_point.py LOG BELOW ROLE:NUMBER[:ROLE...] COMMAND...: kill -9 before a process's NUMBERth durable step.
 
 Traces a driver and all that it starts. Processes have roles: D the driver, S the supervisor, A Ansible, E the program
-that ends an attempt. Steps are the system calls that evidence rests on, on files below BELOW (folders, with a colon between
-them), a supervisor's writes to its pipes, and execve; each is logged as a line "ROLE NUMBER CALL TARGET". More ROLEs die at the same moment. `-` kills none.
-Ends when all that it traced has ended; what it traces dies with it.
+that ends an attempt. Steps are the system calls that evidence rests on: those on files below BELOW (folders, with a
+colon between them), a supervisor's writes to its pipes, and execve. Each is logged as "ROLE NUMBER CALL TARGET". More
+ROLEs die at the same moment; `-` kills none. Ends when all that it traced has ended; what it traces dies with it.
 """
 
 import ctypes

@@ -76,7 +76,10 @@ describe('what a caller sends is data', () => {
 });
 
 /** Runs variables.yml and returns what the playbook wrote. */
-async function arrived(given: unknown, spec: Partial<JobSpec> = {}): Promise<{ given: unknown; host: string; of_host: unknown }> {
+async function arrived(
+  given: unknown,
+  spec: Partial<JobSpec> = {},
+): Promise<{ given: unknown; host: string; of_host: unknown }> {
   await using bench = await AttemptBench.open({ playbook: 'variables.yml' });
   const into = path.join(bench.job.dataDir, 'arrived.json');
   Object.assign(bench.job.request.input.spec, spec, { extra_vars: { given, into } });

@@ -8,19 +8,32 @@ import { AttemptBench } from './bench.js';
 const canMount = process.getuid?.() === 0 || process.env.CI !== undefined;
 
 describe.skipIf(!canMount)('a full disk (skipped: needs root)', () => {
-  test.for([0, 5])('while it runs: the playbook goes on, its rc is kept, and the loss is told (exit %i)', async (code) => {
-    using disk = new SmallDisk();
-    await using bench = await AttemptBench.open({ playbook: 'fill.yml', extra_vars: { disk: disk.folder, code } }, { dataDir: disk.dataDir });
-    const outcome = await bench.run(await bench.place());
-    expect(outcome).toMatchObject({ status: 'failed', rc: code === 0 ? 0 : 2, failure: { kind: 'storage' } });
-    expect(await bench.ledger()).toEqual(['full', 'went on']);
-    expect(await bench.run(await bench.place())).toMatchObject({ rc: outcome.rc, finished_at: outcome.finished_at, failure: { kind: 'storage' } });
-    expect(await bench.isFree()).toBe(true);
-  });
+  test.for([0, 5])(
+    'while it runs: the playbook goes on, its rc is kept, and the loss is told (exit %i)',
+    async (code) => {
+      using disk = new SmallDisk();
+      await using bench = await AttemptBench.open(
+        { playbook: 'fill.yml', extra_vars: { disk: disk.folder, code } },
+        { dataDir: disk.dataDir },
+      );
+      const outcome = await bench.run(await bench.place());
+      expect(outcome).toMatchObject({ status: 'failed', rc: code === 0 ? 0 : 2, failure: { kind: 'storage' } });
+      expect(await bench.ledger()).toEqual(['full', 'went on']);
+      expect(await bench.run(await bench.place())).toMatchObject({
+        rc: outcome.rc,
+        finished_at: outcome.finished_at,
+        failure: { kind: 'storage' },
+      });
+      expect(await bench.isFree()).toBe(true);
+    },
+  );
 
   test('that has space again at the end: the loss is told', async () => {
     using disk = new SmallDisk();
-    await using bench = await AttemptBench.open({ playbook: 'fill.yml', extra_vars: { disk: disk.folder, code: 0, empty: true } }, { dataDir: disk.dataDir });
+    await using bench = await AttemptBench.open(
+      { playbook: 'fill.yml', extra_vars: { disk: disk.folder, code: 0, empty: true } },
+      { dataDir: disk.dataDir },
+    );
     const outcome = await bench.run(await bench.place());
     expect(outcome).toMatchObject({ status: 'failed', rc: 0, failure: { kind: 'storage' } });
     expect(await bench.run(await bench.place())).toEqual(outcome);
@@ -28,7 +41,10 @@ describe.skipIf(!canMount)('a full disk (skipped: needs root)', () => {
 
   test('before the start: it is started from reserved space, which then takes its output', async () => {
     using disk = new SmallDisk();
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } }, { dataDir: disk.dataDir });
+    await using bench = await AttemptBench.open(
+      { playbook: 'ledger.yml', extra_vars: { pause: 0 } },
+      { dataDir: disk.dataDir },
+    );
     const ref = await bench.place();
     disk.fill();
     const outcome = await bench.run(ref);
@@ -40,7 +56,10 @@ describe.skipIf(!canMount)('a full disk (skipped: needs root)', () => {
 
   test('with no reserve left: nothing is started, and nothing is said that is not so', async () => {
     using disk = new SmallDisk();
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } }, { dataDir: disk.dataDir });
+    await using bench = await AttemptBench.open(
+      { playbook: 'ledger.yml', extra_vars: { pause: 0 } },
+      { dataDir: disk.dataDir },
+    );
     const ref = await bench.place();
     for (let spare = 1; spare <= 5; spare++) rmSync(path.join(bench.folder, `.spare.${spare}`));
     disk.fill();
@@ -75,7 +94,10 @@ describe.skipIf(!canMount)('a full disk (skipped: needs root)', () => {
 
   test('refuses to place an attempt, and leaves nothing half-made', async () => {
     using disk = new SmallDisk();
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } }, { dataDir: disk.dataDir });
+    await using bench = await AttemptBench.open(
+      { playbook: 'ledger.yml', extra_vars: { pause: 0 } },
+      { dataDir: disk.dataDir },
+    );
     disk.fill();
     await expect(bench.place()).rejects.toThrow('ENOSPC');
     disk.empty();

@@ -14,15 +14,18 @@ describe('a cancel', () => {
     expect(await bench.isFree()).toBe(true);
   });
 
-  test.for(['supervisor', 'ansible', 'supervisor,ansible', 'ansible,supervisor'])('ends all when %s is stopped by SIGSTOP', async (stopped) => {
-    await using bench = await AttemptBench.open({ playbook: 'stubborn.yml' });
-    const watching = bench.run(await bench.place());
-    await bench.ledgerHas('staying');
-    for (const which of stopped.split(',')) kill(await bench.claimant(which as 'supervisor' | 'ansible'), 'SIGSTOP');
-    await bench.cancel();
-    expect(bench.members()).toEqual([]);
-    expect(await watching).toMatchObject({ status: 'canceled' });
-  });
+  test.for(['supervisor', 'ansible', 'supervisor,ansible', 'ansible,supervisor'])(
+    'ends all when %s is stopped by SIGSTOP',
+    async (stopped) => {
+      await using bench = await AttemptBench.open({ playbook: 'stubborn.yml' });
+      const watching = bench.run(await bench.place());
+      await bench.ledgerHas('staying');
+      for (const which of stopped.split(',')) kill(await bench.claimant(which as 'supervisor' | 'ansible'), 'SIGSTOP');
+      await bench.cancel();
+      expect(bench.members()).toEqual([]);
+      expect(await watching).toMatchObject({ status: 'canceled' });
+    },
+  );
 
   test('ends what a dead supervisor has left', async () => {
     await using bench = await AttemptBench.open({ playbook: 'stubborn.yml' });
@@ -49,7 +52,12 @@ describe('a cancel', () => {
     await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } });
     const ref = await bench.place();
     await bench.attempts.start(bench.key, ref.token);
-    await until('a result', () => readFile(path.join(bench.folder, 'result.json')).then(() => true, () => false));
+    await until('a result', () =>
+      readFile(path.join(bench.folder, 'result.json')).then(
+        () => true,
+        () => false,
+      ),
+    );
     await bench.cancel();
     expect(await bench.run(ref)).toMatchObject({ status: 'successful', rc: 0 });
   });

@@ -12,15 +12,18 @@ describe('identity', () => {
     await using bench = await AttemptBench.open({ playbook: 'ledger.yml' });
     const ref = await bench.place();
     const innocent = spawn('sh', ['-c', 'sleep 300 & wait'], { detached: true, stdio: 'ignore' });
-    const pid = innocent.pid as number;
+    const pid = innocent.pid ?? 0;
     try {
       await bench.claimFor({ supervisor: { pid, start: 1 }, ansible: { pid, start: 1 } });
-      writeFileSync(path.join(bench.folder, 'started'), JSON.stringify({ claim: 1, at: Date.now() / 1000, monotonic_ns: 1 }));
+      writeFileSync(
+        path.join(bench.folder, 'started'),
+        JSON.stringify({ claim: 1, at: Date.now() / 1000, monotonic_ns: 1 }),
+      );
       expect((await bench.attempts.look(bench.key)).state).toBe('gone');
       expect(await bench.run(ref)).toMatchObject({ status: 'failed', failure: { kind: 'lost' } });
       expect(isAlive(pid)).toBe(true);
     } finally {
-      process.kill(-pid, 'SIGKILL');
+      if (pid !== 0) process.kill(-pid, 'SIGKILL');
     }
   });
 
@@ -50,7 +53,10 @@ describe('identity', () => {
     const ref = await bench.place();
     const foreign = { pid: process.pid, pidns: 'pid:[1]' };
     await bench.claimFor({ supervisor: foreign, ansible: foreign });
-    writeFileSync(path.join(bench.folder, 'started'), JSON.stringify({ claim: 1, at: Date.now() / 1000, monotonic_ns: 1 }));
+    writeFileSync(
+      path.join(bench.folder, 'started'),
+      JSON.stringify({ claim: 1, at: Date.now() / 1000, monotonic_ns: 1 }),
+    );
     const watching = bench.run(ref);
     await until('a heartbeat', () => bench.heartbeats.length > 0);
     expect(bench.heartbeats[0]?.message).toContain('pid namespace');
@@ -67,7 +73,10 @@ describe('identity', () => {
     const ref = await bench.place();
     await bench.attempts.start(bench.key, ref.token);
     await bench.ledgerHas('1');
-    expect(lookFromOutside(bench)).toMatchObject({ state: 'running', message: expect.stringContaining('pid namespace') as string });
+    expect(lookFromOutside(bench)).toMatchObject({
+      state: 'running',
+      message: expect.stringContaining('pid namespace') as string,
+    });
     expect(await bench.run(ref)).toMatchObject({ status: 'successful' });
     expect(lookFromOutside(bench)).toMatchObject({ state: 'finished' });
   });
@@ -81,7 +90,11 @@ describe('identity', () => {
 
 function lookFromOutside(bench: AttemptBench): unknown {
   const program = path.join(import.meta.dirname, 'driver.ts');
-  const { stdout, stderr } = spawnSync('unshare', ['-fp', '--mount-proc', process.execPath, '--import', 'tsx', program, 'look', JSON.stringify(bench.job)], { encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync(
+    'unshare',
+    ['-fp', '--mount-proc', process.execPath, '--import', 'tsx', program, 'look', JSON.stringify(bench.job)],
+    { encoding: 'utf8' },
+  );
   if (stdout === '') throw new Error(stderr);
   return JSON.parse(stdout);
 }

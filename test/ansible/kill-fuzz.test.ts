@@ -31,8 +31,14 @@ test.for(Array.from({ length: rounds }, (_, round) => seed + round))(
   'kill -9 of anything at any moment: never twice, never a lie, nothing left (CHAOS_SEED=%i)',
   async (roundSeed) => {
     const random = seeded(roundSeed);
-    const plan = Array.from({ length: 1 + Math.floor(random() * 3) }, () => ({ afterMs: Math.floor(random() * 1500), victims: pick(random, blows) }));
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0.15, last_pause: 0.2 } });
+    const plan = Array.from({ length: 1 + Math.floor(random() * 3) }, () => ({
+      afterMs: Math.floor(random() * 1500),
+      victims: pick(random, blows),
+    }));
+    await using bench = await AttemptBench.open({
+      playbook: 'ledger.yml',
+      extra_vars: { pause: 0.15, last_pause: 0.2 },
+    });
     const hit = new Set<string>();
     try {
       await expectTruth(bench, await through(bench, plan, hit), hit);
@@ -86,7 +92,8 @@ async function expectTruth(bench: AttemptBench, outcome: Outcome, hit: Set<strin
     expect(['killed', 'lost']).toContain(outcome.failure.kind);
     expect(hit).toContain('ansible');
   }
-  if (hit.size === 0 || [...hit].every((victim) => victim === 'driver' || victim === 'supervisor')) expect(outcome.status).toBe('successful');
+  if (hit.size === 0 || [...hit].every((victim) => victim === 'driver' || victim === 'supervisor'))
+    expect(outcome.status).toBe('successful');
   expect(bench.members()).toEqual([]);
   expect(await bench.isFree()).toBe(true);
   expect(await bench.run(await bench.place())).toEqual(outcome);

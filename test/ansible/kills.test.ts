@@ -75,7 +75,8 @@ describe('kill -9', () => {
   test('of five starts before Ansible began: it is not tried for ever', async () => {
     await using bench = await AttemptBench.open({ playbook: 'ledger.yml' });
     const ref = await bench.place();
-    for (let claim = 1; claim <= 5; claim++) await bench.claimFor({ supervisor: deadIdentity(), ansible: deadIdentity() }, claim);
+    for (let claim = 1; claim <= 5; claim++)
+      await bench.claimFor({ supervisor: deadIdentity(), ansible: deadIdentity() }, claim);
     expect(await bench.run(ref)).toMatchObject({ status: 'failed', failure: { kind: 'launch' } });
     expect(await bench.ledger()).toEqual([]);
   });

@@ -42,7 +42,10 @@ describe('a record that cannot be read', () => {
     const ref = await bench.place();
     damage(bench, 'token', how);
     const outcome = await bench.run(ref);
-    expect(outcome).toMatchObject({ status: 'failed', failure: { kind: expect.toBeOneOf(['lost', 'launch']) as string } });
+    expect(outcome).toMatchObject({
+      status: 'failed',
+      failure: { kind: expect.toBeOneOf(['lost', 'launch']) as string },
+    });
     expect(await bench.run(ref)).toEqual(outcome);
     expect(await bench.ledger()).toEqual([]);
   });

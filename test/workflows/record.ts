@@ -81,7 +81,7 @@ try {
     await service.ended(job.job_id);
     const workflowId = `default/${job.job_id.replace(':', '/')}`;
     const history = await client.workflow.getHandle(workflowId, job.run_id).fetchHistory();
-    const json = JSON.stringify(historyToJSON(history), undefined, 1).replaceAll(packageRoot(), '.').replaceAll(service.folder, '/tmp/longhaul');
+    const json = JSON.stringify(JSON.parse(historyToJSON(history)), undefined, 1).replaceAll(packageRoot(), '.').replaceAll(service.folder, '/tmp/longhaul');
     writeFileSync(path.join(packageRoot(), 'test', 'workflows', 'histories', `${name}.json`), `${json}\n`);
     console.log(`recorded ${name}`);
   }

@@ -41,7 +41,15 @@ export function acceptedOf(document: JobDocument, created: boolean): Accepted {
   return { ...acknowledgementOf(document), created };
 }
 
-export function acknowledgementOf({ job_id, run_id, name, status, created_at, progress, links }: JobDocument): Acknowledged {
+export function acknowledgementOf({
+  job_id,
+  run_id,
+  name,
+  status,
+  created_at,
+  progress,
+  links,
+}: JobDocument): Acknowledged {
   return { job_id, run_id, name, status, created_at, progress, links };
 }
 

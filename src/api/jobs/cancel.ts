@@ -11,7 +11,11 @@ const defaultReason = 'canceled on request';
  * ending, is left to that.
  * @returns false if it has closed meanwhile
  */
-export async function cancelJob({ temporal }: ApiContext, { run }: SeenRun, reason: string | undefined): Promise<boolean> {
+export async function cancelJob(
+  { temporal }: ApiContext,
+  { run }: SeenRun,
+  reason: string | undefined,
+): Promise<boolean> {
   if (run.closed !== null || run.cancelRequested) return true;
   const { namespace, identity } = temporal;
   const workflowExecution = { workflowId: workflowIdOf(run.job), runId: run.runId };

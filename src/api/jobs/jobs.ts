@@ -64,7 +64,13 @@ export class Jobs {
     const heartbeat = run.activities.find(({ type }) => type === 'run')?.heartbeat;
     const stored = attempt === null ? undefined : await this.store.output({ ...run.job, runId: run.runId, attempt });
     if (stored === undefined) {
-      return { available: false, recentLines: [], text: finished ? '' : null, truncated: false, tasksDone: heartbeat?.tasks_done ?? 0 };
+      return {
+        available: false,
+        recentLines: [],
+        text: finished ? '' : null,
+        truncated: false,
+        tasksDone: heartbeat?.tasks_done ?? 0,
+      };
     }
     const tasksDone = finished ? await stored.countTasks() : (heartbeat?.tasks_done ?? 0);
     return { ...(await stored.summary(finished)), tasksDone };

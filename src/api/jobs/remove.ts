@@ -17,7 +17,11 @@ const lookMs = 200;
  * @param latest the finished run that the name has
  * @throws Problem `job-deleting` when Temporal takes longer than a minute, or the client is gone
  */
-export async function removeJob({ temporal, store }: ApiContext, latest: RunEvidence, client: AbortSignal): Promise<void> {
+export async function removeJob(
+  { temporal, store }: ApiContext,
+  latest: RunEvidence,
+  client: AbortSignal,
+): Promise<void> {
   const { job, runId } = latest;
   const until = Date.now() + patienceMs;
   const older = (await runIdsOf(temporal, job)).filter((id) => id !== runId);
@@ -42,10 +46,18 @@ async function requestDeletion(engine: Temporal, job: JobName, runId: string): P
   }
 }
 
-async function untilGone(engine: Temporal, job: JobName, runId: string, until: number, client: AbortSignal): Promise<void> {
+async function untilGone(
+  engine: Temporal,
+  job: JobName,
+  runId: string,
+  until: number,
+  client: AbortSignal,
+): Promise<void> {
   while ((await describeRun(engine, job, runId)) !== undefined) {
     if (client.aborted || Date.now() >= until) {
-      throw new Problem('job-deleting', `${jobIdOf(job)} is still being deleted. Repeat the request to wait for it`, { headers: { 'retry-after': '5' } });
+      throw new Problem('job-deleting', `${jobIdOf(job)} is still being deleted. Repeat the request to wait for it`, {
+        headers: { 'retry-after': '5' },
+      });
     }
     await delay(lookMs);
   }

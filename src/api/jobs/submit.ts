@@ -27,7 +27,13 @@ export interface Submitted {
  * @param signal the client is gone
  * @throws Problem `job-conflict`, `job-closing`, `temporal-unavailable`
  */
-export async function submit(temporal: Temporal, jobs: Jobs, job: JobName, spec: JobSpec, signal: AbortSignal): Promise<Submitted> {
+export async function submit(
+  temporal: Temporal,
+  jobs: Jobs,
+  job: JobName,
+  spec: JobSpec,
+  signal: AbortSignal,
+): Promise<Submitted> {
   const until = Date.now() + closingWaitMs;
   if (spec.when_finished !== 'return') await untilOrphanEnded(jobs, job, until, signal);
   for (;;) {
@@ -59,7 +65,12 @@ async function untilOrphanEnded(jobs: Jobs, job: JobName, until: number, signal:
 }
 
 /** Whether the run that a rerun was asked for is decided and about to close: then it is waited for. */
-async function isClosingForRerun(jobs: Jobs, job: JobName, spec: JobSpec, { found, runId }: StartResult): Promise<boolean> {
+async function isClosingForRerun(
+  jobs: Jobs,
+  job: JobName,
+  spec: JobSpec,
+  { found, runId }: StartResult,
+): Promise<boolean> {
   if (spec.when_finished === 'return' || found !== 'open') return false;
   const seen = await jobs.see(job, runId);
   return seen === undefined || seen.run.closed !== null || isClosing(seen.run);
@@ -68,14 +79,22 @@ async function isClosingForRerun(jobs: Jobs, job: JobName, spec: JobSpec, { foun
 function refuseOther(job: JobName, given: JobSpec, spec: JobSpec): void {
   const fields = differingFields(given, spec);
   if (fields.length === 0) return;
-  throw new Problem('job-conflict', `${jobIdOf(job)} exists with another spec. Different: ${fields.join(', ')}. Use another name, or the same spec`, {
-    errors: fields.map((field) => ({ pointer: `/${field}`, detail: 'differs from the job of this name' })),
-    members: { job_id: jobIdOf(job), differing_fields: fields },
-  });
+  throw new Problem(
+    'job-conflict',
+    `${jobIdOf(job)} exists with another spec. Different: ${fields.join(', ')}. Use another name, or the same spec`,
+    {
+      errors: fields.map((field) => ({ pointer: `/${field}`, detail: 'differs from the job of this name' })),
+      members: { job_id: jobIdOf(job), differing_fields: fields },
+    },
+  );
 }
 
 function stillClosing(job: JobName, runId: string): Problem {
-  return new Problem('job-closing', `${jobIdOf(job)} has ended or was canceled, and its run ${runId} is still closing. Repeat the request`, {
-    headers: { 'retry-after': '5' },
-  });
+  return new Problem(
+    'job-closing',
+    `${jobIdOf(job)} has ended or was canceled, and its run ${runId} is still closing. Repeat the request`,
+    {
+      headers: { 'retry-after': '5' },
+    },
+  );
 }

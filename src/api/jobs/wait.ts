@@ -6,7 +6,13 @@ import { untilClosed } from '../temporal/close.js';
  * Waits until a run has closed, its time is over, the client is gone or the service ends.
  * @param client aborts when the client is gone
  */
-export async function waitForEnd({ temporal, ending }: ApiContext, job: JobName, runId: string, waitMs: number, client: AbortSignal): Promise<void> {
+export async function waitForEnd(
+  { temporal, ending }: ApiContext,
+  job: JobName,
+  runId: string,
+  waitMs: number,
+  client: AbortSignal,
+): Promise<void> {
   const wait = new AbortController();
   const stop = (): void => {
     wait.abort();

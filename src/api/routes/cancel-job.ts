@@ -11,7 +11,9 @@ import { Problem } from '../problem.js';
 import { JobIdParameter, jobOfPath, requireLatest, RunParameter } from '../request.js';
 import { seeRun } from './get-job.js';
 
-const CancelBody = z.strictObject({ reason: z.string().max(1000).optional().openapi({ description: 'Kept with the job' }) });
+const CancelBody = z.strictObject({
+  reason: z.string().max(1000).optional().openapi({ description: 'Kept with the job' }),
+});
 
 const route = createRoute({
   method: 'post',

@@ -10,7 +10,8 @@ const assets: Readonly<Record<string, string>> = {
   'favicon-32x32.png': 'image/png',
 };
 
-const policy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const policy =
+  "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 const page = `<!doctype html>
 <html lang="en">
@@ -45,7 +46,10 @@ export function docs(app: Api): void {
     const name = c.req.param('asset');
     const type = Object.hasOwn(assets, name) ? assets[name] : undefined;
     if (type === undefined) throw new Problem('route-not-found', `There is nothing at ${c.req.path}`);
-    return c.body(await readFile(path.join(swaggerUiFolder(), name)), 200, { 'content-type': type, 'cache-control': 'max-age=3600' });
+    return c.body(await readFile(path.join(swaggerUiFolder(), name)), 200, {
+      'content-type': type,
+      'cache-control': 'max-age=3600',
+    });
   });
 }
 

@@ -5,7 +5,9 @@ const route = createRoute({
   method: 'get',
   path: '/healthz',
   summary: 'Whether the API process lives',
-  responses: { 200: { description: 'It does', content: { 'application/json': { schema: z.object({ status: z.literal('ok') }) } } } },
+  responses: {
+    200: { description: 'It does', content: { 'application/json': { schema: z.object({ status: z.literal('ok') }) } } },
+  },
 });
 
 /** `GET /healthz`: the process answers. Says nothing about Temporal or workers: see /readyz. */

@@ -17,7 +17,9 @@ const route = createRoute({
   request: {
     params: JobIdParameter,
     query: z.strictObject({ wait: WaitParameter, run: RunParameter }),
-    headers: z.object({ prefer: z.string().optional().openapi({ description: '`wait=30` does what `?wait=30` does' }) }),
+    headers: z.object({
+      prefer: z.string().optional().openapi({ description: '`wait=30` does what `?wait=30` does' }),
+    }),
   },
   responses: {
     200: { description: 'The job', content: { 'application/json': { schema: JobDocument } } },

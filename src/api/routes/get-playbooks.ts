@@ -12,7 +12,9 @@ const route = createRoute({
   method: 'get',
   path: '/api/v1/playbooks',
   summary: 'The playbooks that can be run',
-  responses: { 200: { description: 'They', content: { 'application/json': { schema: z.object({ items: z.array(Playbook) }) } } } },
+  responses: {
+    200: { description: 'They', content: { 'application/json': { schema: z.object({ items: z.array(Playbook) }) } } },
+  },
 });
 
 /** `GET /playbooks`: the lists of plays below the playbooks folder. */

@@ -25,6 +25,8 @@ export function getReady(app: Api, { temporal }: ApiContext): void {
   app.openapi(route, async (c) => {
     const checks = await readiness(temporal);
     const isReady = Object.values(checks).every((trouble) => trouble === null);
-    return isReady ? c.json({ status: 'ready' as const, checks }, 200) : c.json({ status: 'not_ready' as const, checks }, 503);
+    return isReady
+      ? c.json({ status: 'ready' as const, checks }, 200)
+      : c.json({ status: 'not_ready' as const, checks }, 503);
   });
 }

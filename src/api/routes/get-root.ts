@@ -3,5 +3,13 @@ import { jobsPath } from '../links.js';
 
 /** `GET /`: where to go from here. */
 export function getRoot(app: Api): void {
-  app.get('/', (c) => c.json({ name: 'Longhaul', jobs: jobsPath, playbooks: '/api/v1/playbooks', docs: '/docs', openapi: '/openapi.json' }));
+  app.get('/', (c) =>
+    c.json({
+      name: 'Longhaul',
+      jobs: jobsPath,
+      playbooks: '/api/v1/playbooks',
+      docs: '/docs',
+      openapi: '/openapi.json',
+    }),
+  );
 }

@@ -11,7 +11,16 @@ import { seeRun } from './get-job.js';
 const maxRuns = 100;
 const atOnce = 8;
 
-const RunSummary = JobDocument.pick({ run_id: true, status: true, failure: true, attempt: true, created_at: true, started_at: true, finished_at: true, links: true });
+const RunSummary = JobDocument.pick({
+  run_id: true,
+  status: true,
+  failure: true,
+  attempt: true,
+  created_at: true,
+  started_at: true,
+  finished_at: true,
+  links: true,
+});
 type RunSummary = z.infer<typeof RunSummary>;
 
 const Runs = z.object({
@@ -24,7 +33,10 @@ const route = createRoute({
   path: '/api/v1/jobs/{job_id}/runs',
   summary: "A job's runs",
   request: { params: JobIdParameter },
-  responses: { 200: { description: 'Its runs', content: { 'application/json': { schema: Runs } } }, ...problemAnswers(404, 503) },
+  responses: {
+    200: { description: 'Its runs', content: { 'application/json': { schema: Runs } } },
+    ...problemAnswers(404, 503),
+  },
 });
 
 /** `GET /jobs/{job_id}/runs`: every time that the job was run. */

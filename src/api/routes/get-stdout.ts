@@ -14,7 +14,12 @@ import { seeRun } from './get-job.js';
 const StdoutParameters = z.strictObject({
   tail: z.coerce.number().int().min(0).max(1_000_000_000).optional().openapi({ description: 'Only the last N lines' }),
   run: RunParameter,
-  attempt: z.coerce.number().int().min(1).optional().openapi({ description: 'The current or last attempt if not given' }),
+  attempt: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .openapi({ description: 'The current or last attempt if not given' }),
 });
 
 const contentType = 'text/plain; charset=utf-8';
@@ -27,7 +32,9 @@ const route = createRoute({
   request: {
     params: JobIdParameter,
     query: StdoutParameters,
-    headers: z.object({ range: z.string().optional().openapi({ description: 'One range of bytes', example: 'bytes=1000-' }) }),
+    headers: z.object({
+      range: z.string().optional().openapi({ description: 'One range of bytes', example: 'bytes=1000-' }),
+    }),
   },
   responses: {
     200: { description: 'The output', content: { 'text/plain': { schema: z.string() } } },
@@ -44,7 +51,10 @@ export function getStdout(app: Api, context: ApiContext): void {
     const output = await findOutput(context, seen, attempt);
     const whole = await wholeOf(output, tail);
     // With If-Range the client may hold a part of something else: we give no validators, so it gets everything.
-    const range = c.req.header('if-range') === undefined ? parseRange(c.req.valid('header').range, whole.end - whole.start) : undefined;
+    const range =
+      c.req.header('if-range') === undefined
+        ? parseRange(c.req.valid('header').range, whole.end - whole.start)
+        : undefined;
     if (range === 'unsatisfiable') throw outOfRange(whole.end - whole.start);
     const isHead = c.req.method === 'HEAD';
     return answer(isHead ? undefined : output, whole, range);
@@ -62,23 +72,39 @@ function answer(output: StoredOutput | undefined, whole: ByteRange, range: ByteR
   const size = whole.end - whole.start;
   const part = range ?? { start: 0, end: size };
   const length = part.end - part.start;
-  const headers: Record<string, string> = { 'content-type': contentType, 'content-length': String(length), 'accept-ranges': 'bytes' };
+  const headers: Record<string, string> = {
+    'content-type': contentType,
+    'content-length': String(length),
+    'accept-ranges': 'bytes',
+  };
   if (range !== undefined) headers['content-range'] = `bytes ${range.start}-${range.end - 1}/${size}`;
-  const body = output === undefined || length === 0 ? null : Readable.toWeb(output.stream(whole.start + part.start, whole.start + part.end));
+  const body =
+    output === undefined || length === 0
+      ? null
+      : Readable.toWeb(output.stream(whole.start + part.start, whole.start + part.end));
   return new Response(body as ReadableStream | null, { status: range === undefined ? 200 : 206, headers });
 }
 
 /** The output that is asked for; undefined while there is none because no attempt was placed yet. */
-async function findOutput({ store }: ApiContext, { run }: SeenRun, wanted: number | undefined): Promise<StoredOutput | undefined> {
+async function findOutput(
+  { store }: ApiContext,
+  { run }: SeenRun,
+  wanted: number | undefined,
+): Promise<StoredOutput | undefined> {
   const last = lastAttemptOf(run);
   const attempt = wanted ?? last;
   if (attempt === null) return undefined;
   const output = attempt > (last ?? 0) ? undefined : await store.output({ ...run.job, runId: run.runId, attempt });
   if (output !== undefined) return output;
-  const why = attempt > (last ?? 0) ? `there is no attempt ${attempt}` : `the folder of attempt ${attempt} is not on this machine`;
+  const why =
+    attempt > (last ?? 0)
+      ? `there is no attempt ${attempt}`
+      : `the folder of attempt ${attempt} is not on this machine`;
   throw new Problem('output-not-found', `No output of ${jobIdOf(run.job)}: ${why}`);
 }
 
 function outOfRange(size: number): Problem {
-  return new Problem('range-not-satisfiable', `The output has ${size} bytes now`, { headers: { 'content-range': `bytes */${size}` } });
+  return new Problem('range-not-satisfiable', `The output has ${size} bytes now`, {
+    headers: { 'content-range': `bytes */${size}` },
+  });
 }

@@ -29,7 +29,10 @@ const SubmitHeaders = z.object({
     .min(1)
     .max(255)
     .optional()
-    .openapi({ description: 'For a job without a name: repeating the request with the same key finds the job. Ignored with a name' }),
+    .openapi({
+      description:
+        'For a job without a name: repeating the request with the same key finds the job. Ignored with a name',
+    }),
   prefer: z.string().optional().openapi({ description: '`wait=30` does what `?wait=30` does' }),
 });
 

@@ -11,7 +11,13 @@ const { HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT } = proto.temporal.api.enums.v1.Hi
  * @param signal ends the wait, and the poll with it
  * @returns whether it has closed; a run that isn't there counts as closed
  */
-export async function untilClosed(engine: Temporal, job: JobName, runId: string, waitMs: number, signal: AbortSignal): Promise<boolean> {
+export async function untilClosed(
+  engine: Temporal,
+  job: JobName,
+  runId: string,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
   const until = Date.now() + waitMs;
   const execution = { workflowId: workflowIdOf(job), runId };
   let nextPageToken: Uint8Array | undefined;
@@ -24,7 +30,10 @@ export async function untilClosed(engine: Temporal, job: JobName, runId: string,
       ...(nextPageToken !== undefined && { nextPageToken }),
     };
     try {
-      const answer = await engine.call((service) => service.getWorkflowExecutionHistory(request), { timeoutMs: until - Date.now(), signal });
+      const answer = await engine.call((service) => service.getWorkflowExecutionHistory(request), {
+        timeoutMs: until - Date.now(),
+        signal,
+      });
       if ((answer.history?.events?.length ?? 0) > 0) return true;
       // An empty answer is the server's way to keep the poll short; without a token it starts from the beginning.
       nextPageToken = answer.nextPageToken.length > 0 ? answer.nextPageToken : undefined;

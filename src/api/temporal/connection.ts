@@ -3,7 +3,13 @@ import { Client, Connection, isGrpcServiceError, isRetryableError, type Workflow
 import { Problem } from '../problem.js';
 
 /** gRPC status codes that are told apart here. */
-export const grpc = { CANCELLED: 1, INVALID_ARGUMENT: 3, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, ALREADY_EXISTS: 6 } as const;
+export const grpc = {
+  CANCELLED: 1,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+} as const;
 
 /** Temporal can't serve now: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE. */
 const away: readonly number[] = [grpc.DEADLINE_EXCEEDED, 8, 10, 14];
@@ -63,7 +69,8 @@ export class Temporal {
       try {
         return await this.#connection.withDeadline(until, withSignal);
       } catch (error) {
-        const isWorthRepeating = isGrpcServiceError(error) && isRetryableError(error) && Date.now() + retryPauseMs < until;
+        const isWorthRepeating =
+          isGrpcServiceError(error) && isRetryableError(error) && Date.now() + retryPauseMs < until;
         if (signal?.aborted === true || !isWorthRepeating) throw isAway(error) ? temporalUnavailable(error) : error;
         await delay(retryPauseMs);
       }
@@ -94,5 +101,8 @@ export function temporalUnavailable(cause: unknown): Problem {
 function isAway(error: unknown): boolean {
   if (!isGrpcServiceError(error)) return false;
   // A namespace that isn't there is a Temporal that isn't set up yet.
-  return away.includes(error.code) || ((error.code as number) === grpc.NOT_FOUND && /^Namespace .* not found/i.test(error.details));
+  return (
+    away.includes(error.code) ||
+    ((error.code as number) === grpc.NOT_FOUND && /^Namespace .* not found/i.test(error.details))
+  );
 }

@@ -1,4 +1,7 @@
-import { decodeFromPayloadsAtIndex, decodeMapFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import {
+  decodeFromPayloadsAtIndex,
+  decodeMapFromPayloads,
+} from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { requiredTsToDate } from '@temporalio/common/lib/time.js';
 import proto, { type temporal } from '@temporalio/proto';
 import type { PendingActivity, RunClose, RunEvidence } from '../../job/evidence.js';
@@ -21,7 +24,10 @@ export async function describeRun(engine: Temporal, job: JobName, runId?: string
   try {
     const { namespace } = engine;
     description = await engine.call((service) =>
-      service.describeWorkflowExecution({ namespace, execution: { workflowId, ...(runId !== undefined && { runId }) } }),
+      service.describeWorkflowExecution({
+        namespace,
+        execution: { workflowId, ...(runId !== undefined && { runId }) },
+      }),
     );
   } catch (error) {
     if (hasGrpcCode(error, grpc.NOT_FOUND)) return undefined;
@@ -42,13 +48,20 @@ async function evidenceOf(engine: Temporal, job: JobName, description: Descripti
     closed: await closeOf(engine, job, runId, info),
     cancelRequested: description.workflowExtendedInfo?.cancelRequested ?? false,
     memo: ((await decodeMapFromPayloads(engine.converter, info.memo?.fields)) ?? {}) as Partial<JobMemo>,
-    activities: await Promise.all((description.pendingActivities ?? []).map((activity) => pendingActivity(engine, activity))),
+    activities: await Promise.all(
+      (description.pendingActivities ?? []).map((activity) => pendingActivity(engine, activity)),
+    ),
     deciding: workflowTask !== null,
     failingTask: fails ? await failureOfWorkflowTask(engine, job, runId) : null,
   };
 }
 
-async function closeOf(engine: Temporal, job: JobName, runId: string, info: temporal.api.workflow.v1.IWorkflowExecutionInfo): Promise<RunClose | null> {
+async function closeOf(
+  engine: Temporal,
+  job: JobName,
+  runId: string,
+  info: temporal.api.workflow.v1.IWorkflowExecutionInfo,
+): Promise<RunClose | null> {
   const as = closedAs(info.status);
   if (as === null) return null;
   const reason = as === 'terminated' ? await reasonOfTermination(engine, job, runId) : null;
@@ -75,9 +88,15 @@ function closedAs(status: temporal.api.enums.v1.WorkflowExecutionStatus | null |
   }
 }
 
-async function pendingActivity({ converter }: Temporal, activity: temporal.api.workflow.v1.IPendingActivityInfo): Promise<PendingActivity> {
+async function pendingActivity(
+  { converter }: Temporal,
+  activity: temporal.api.workflow.v1.IPendingActivityInfo,
+): Promise<PendingActivity> {
   const payloads = activity.heartbeatDetails?.payloads;
-  const heartbeat = payloads == null || payloads.length === 0 ? null : await decodeFromPayloadsAtIndex<RunHeartbeat | null>(converter, 0, payloads);
+  const heartbeat =
+    payloads == null || payloads.length === 0
+      ? null
+      : await decodeFromPayloadsAtIndex<RunHeartbeat | null>(converter, 0, payloads);
   return {
     type: activity.activityType?.name ?? '',
     taken: activity.state === PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
@@ -88,5 +107,7 @@ async function pendingActivity({ converter }: Temporal, activity: temporal.api.w
 
 function failureMessage(failure: temporal.api.failure.v1.IFailure | null | undefined): string | null {
   if (failure == null) return null;
-  return failure.timeoutFailureInfo == null ? (failure.message ?? '') : 'nothing was heard of its node for longer than the heartbeat timeout';
+  return failure.timeoutFailureInfo == null
+    ? (failure.message ?? '')
+    : 'nothing was heard of its node for longer than the heartbeat timeout';
 }

@@ -13,7 +13,9 @@ export async function specOfRun(engine: Temporal, job: JobName, runId: string): 
   const { namespace } = engine;
   const execution = { workflowId: workflowIdOf(job), runId };
   try {
-    const { history } = await engine.call((service) => service.getWorkflowExecutionHistory({ namespace, execution, maximumPageSize: 1 }));
+    const { history } = await engine.call((service) =>
+      service.getWorkflowExecutionHistory({ namespace, execution, maximumPageSize: 1 }),
+    );
     const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
     return (await decodeFromPayloadsAtIndex<JobInput>(engine.converter, 0, payloads)).spec;
   } catch (error) {
@@ -50,6 +52,8 @@ async function closeEvent(engine: Temporal, job: JobName, runId: string): Promis
 async function lastEvents(engine: Temporal, job: JobName, runId: string): Promise<Event[]> {
   const { namespace } = engine;
   const execution = { workflowId: workflowIdOf(job), runId };
-  const { history } = await engine.call((service) => service.getWorkflowExecutionHistoryReverse({ namespace, execution, maximumPageSize: 5 }));
+  const { history } = await engine.call((service) =>
+    service.getWorkflowExecutionHistoryReverse({ namespace, execution, maximumPageSize: 5 }),
+  );
   return history?.events ?? [];
 }

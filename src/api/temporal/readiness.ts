@@ -34,14 +34,21 @@ async function workerTrouble(engine: Temporal): Promise<string | null> {
     taskQueueType: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
   };
   const { pollers } = await engine.call((service) => service.describeTaskQueue(request), { timeoutMs });
-  const isFresh = pollers.some(({ lastAccessTime }) => Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1000 < pollerFreshMs);
+  const isFresh = pollers.some(
+    ({ lastAccessTime }) => Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1000 < pollerFreshMs,
+  );
   return isFresh ? null : 'No worker asks Temporal for work. Start one, or see its log';
 }
 
 /** Temporal marks the workflows whose tasks fail again and again. */
 async function workflowTrouble(engine: Temporal): Promise<string | null> {
   const query = `ExecutionStatus = 'Running' AND TemporalReportedProblems IS NOT NULL`;
-  const { count } = await engine.call((service) => service.countWorkflowExecutions({ namespace: engine.namespace, query }), { timeoutMs });
+  const { count } = await engine.call(
+    (service) => service.countWorkflowExecutions({ namespace: engine.namespace, query }),
+    { timeoutMs },
+  );
   const failing = Number(count);
-  return failing === 0 ? null : `The workflows of ${failing} job(s) make no progress because their tasks fail; their documents say why`;
+  return failing === 0
+    ? null
+    : `The workflows of ${failing} job(s) make no progress because their tasks fail; their documents say why`;
 }

@@ -11,7 +11,8 @@ export async function runIdsOf(engine: Temporal, job: JobName): Promise<string[]
     const request = { namespace, query, pageSize: 1000, ...(nextPageToken !== undefined && { nextPageToken }) };
     const page = await engine.call((service) => service.listWorkflowExecutions(request));
     for (const { execution, startTime } of page.executions) {
-      if (execution?.runId != null) runs.push({ runId: execution.runId, start: Number(startTime?.seconds ?? 0) + (startTime?.nanos ?? 0) / 1e9 });
+      if (execution?.runId != null)
+        runs.push({ runId: execution.runId, start: Number(startTime?.seconds ?? 0) + (startTime?.nanos ?? 0) / 1e9 });
     }
     nextPageToken = page.nextPageToken.length > 0 ? page.nextPageToken : undefined;
   } while (nextPageToken !== undefined);

@@ -27,7 +27,9 @@ export interface StartResult {
 export async function startJob(engine: Temporal, job: JobName, spec: JobSpec): Promise<StartResult> {
   const request = await startRequest(engine, job, spec);
   try {
-    const { runId, started } = await engine.call((service) => service.startWorkflowExecution(request), { timeoutMs: startTimeoutMs });
+    const { runId, started } = await engine.call((service) => service.startWorkflowExecution(request), {
+      timeoutMs: startTimeoutMs,
+    });
     return { found: started ? 'started' : 'open', runId };
   } catch (error) {
     const runId = hasGrpcCode(error, grpc.ALREADY_EXISTS) ? runIdOfExisting(error) : undefined;
@@ -44,7 +46,10 @@ async function startRequest(
   const input: JobInput = { tenant: job.tenant, playbook_name: job.playbookName, name: job.name, spec };
   const payloads = (await encodeToPayloads(converter, input)) ?? [];
   if (payloads.some(({ data }) => (data?.length ?? 0) > payloadBytes)) {
-    throw new Problem('body-too-large', 'The job is larger than 1.9 MB as normalized JSON. Move large data into files beside the playbook');
+    throw new Problem(
+      'body-too-large',
+      'The job is larger than 1.9 MB as normalized JSON. Move large data into files beside the playbook',
+    );
   }
   const workflowId = workflowIdOf(job);
   return {
@@ -65,7 +70,15 @@ async function startRequest(
 }
 
 function memoOf({ tenant, playbook_name, name, spec }: JobInput): JobMemo {
-  return { tenant, playbook_name, name, playbook: spec.playbook, workspace: spec.workspace, metadata: spec.metadata, ttl: spec.ttl };
+  return {
+    tenant,
+    playbook_name,
+    name,
+    playbook: spec.playbook,
+    workspace: spec.workspace,
+    metadata: spec.metadata,
+    ttl: spec.ttl,
+  };
 }
 
 function reusePolicy(whenFinished: JobSpec['when_finished']): temporal.api.enums.v1.WorkflowIdReusePolicy {
@@ -83,6 +96,10 @@ function runIdOfExisting(error: unknown): string | undefined {
   if (!isGrpcServiceError(error)) return undefined;
   const [packed] = error.metadata.get('grpc-status-details-bin');
   if (packed === undefined || typeof packed === 'string') return undefined;
-  const value = proto.google.rpc.Status.decode(packed).details.find(({ type_url }) => type_url?.endsWith(failureType) === true)?.value;
-  return value == null ? undefined : proto.temporal.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure.decode(value).runId;
+  const value = proto.google.rpc.Status.decode(packed).details.find(
+    ({ type_url }) => type_url?.endsWith(failureType) === true,
+  )?.value;
+  return value == null
+    ? undefined
+    : proto.temporal.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure.decode(value).runId;
 }
