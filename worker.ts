@@ -97,7 +97,9 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 const serving = Promise.all([shared.run(), ofThisNode.run()]);
 await failActivitiesOfDeadWorkers(context, `${nodeId}/`, identity);
 sweeper.start();
-log.info({ nodeId, slots: slots.limit }, 'worker ready');
+log.info({ nodeId, slots: slots.limit }, 'serving');
+// For `npm start`, which waits for this line, whatever the log level is.
+console.log('worker ready');
 await serving;
 sweeper.stop();
 slots.close();

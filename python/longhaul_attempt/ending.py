@@ -31,6 +31,8 @@ def end(folder, marker, cause, grace, reason=""):
         evidence.publish(folder, "cause.json", {"cause": cause, "reason": reason, "at": time.time()})
     attempt = processes.Attempt.read(folder, marker)
     _ask_supervisor(attempt, grace)
+    if not gone and _over_already(folder) == "naturally":
+        return {"left": [], "unknown": None}  # it ended by itself before the first signal
     unknown = _uninspectable(attempt)
     if unknown is not None:
         return {"left": [], "unknown": unknown}

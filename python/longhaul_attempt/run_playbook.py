@@ -62,15 +62,17 @@ def _events_callback(path, losses):
 def _put_on_record(folder, marker, rc, losses, recorder):
     left = processes.Attempt.read(folder, marker)
     own = {os.getpid(), (left.supervisor or {}).get("pid")}
-    cause = evidence.readable(folder, "cause.json") or {}
+    leftovers = [process.describe() for process in left.members(but=own)][:50]
+    cause = (evidence.readable(folder, "cause.json") or {}).get("cause")
     record = {
         "rc": rc,
         "signal": None,
         "by": "ansible",
-        "cause": cause.get("cause"),
+        "cause": cause,
         "at": time.time(),
         "stats": getattr(recorder, "stats", {}),
-        "leftovers": [process.describe() for process in left.members(but=own)][:50],
+        # After a cause nothing is left: the supervisor ends them all.
+        "leftovers": leftovers if cause is None else [],
         "storage": {"lost_bytes": losses.bytes, "reason": losses.reason} if losses.bytes else None,
     }
     try:

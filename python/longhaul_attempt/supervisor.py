@@ -177,7 +177,9 @@ class _Run:
         wanted = {signal.SIGTERM, signal.SIGCHLD}
         got = signal.sigwaitinfo(wanted) if left is None else signal.sigtimedwait(wanted, left)
         # A TERM without a cause on record is not ours (a shutdown of the machine, say): A's end will tell.
-        return got is not None and got.si_signo == signal.SIGTERM and evidence.exists(self.folder, "cause.json")
+        if got is None or got.si_signo != signal.SIGTERM or not evidence.exists(self.folder, "cause.json"):
+            return False
+        return evidence.readable(self.folder, "result.json") is None  # else A has just ended by itself
 
     def _conclude(self, status):
         cause = (evidence.readable(self.folder, "cause.json") or {}).get("cause")
@@ -189,7 +191,7 @@ class _Run:
         self._publish("result.json", record)
         result = evidence.readable(self.folder, "result.json")
         os.waitpid(self.ansible, 0)
-        if result is None or result.get("signal") is not None or cause is not None:
+        if result is None or result.get("signal") is not None or result.get("cause") is not None:
             self._terminate()
 
     def _publish(self, name, record):

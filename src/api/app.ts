@@ -1,5 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import type { MiddlewareHandler } from 'hono';
+import type { Env, MiddlewareHandler } from 'hono';
 import type { ApiContext } from './context.js';
 import { answerError, answerNotFound } from './errors.js';
 import { refuseForeignPages } from './local-callers.js';
@@ -34,7 +34,7 @@ const routes = [
 
 /** The HTTP API over what `context` holds. Every route is a file of routes/. */
 export function createApp(context: ApiContext): Api {
-  const app = new OpenAPIHono({ defaultHook: refuseInvalid });
+  const app = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });
   app.onError(answerError(context.log));
   app.notFound(answerNotFound(app));
   app.use(guardAnswers, refuseForeignPages(context.port));

@@ -37,7 +37,7 @@ function refusedByLibrary(error: Error): Problem | undefined {
 }
 
 /** Answers what no route serves: 405 where another method would be served, else 404. */
-export function answerNotFound(app: Hono): NotFoundHandler {
+export function answerNotFound(app: Pick<Hono, 'router'>): NotFoundHandler {
   return (c) => {
     const allowed = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => hasRoute(app, method, c.req.path));
     if (allowed.length === 0)
@@ -52,7 +52,7 @@ export function answerNotFound(app: Hono): NotFoundHandler {
   };
 }
 
-function hasRoute(app: Hono, method: string, path: string): boolean {
+function hasRoute({ router }: Pick<Hono, 'router'>, method: string, path: string): boolean {
   // Middleware is registered for all methods.
-  return app.router.match(method, path)[0].some(([[, route]]) => route.method !== 'ALL');
+  return router.match(method, path)[0].some(([[, route]]) => route.method !== 'ALL');
 }

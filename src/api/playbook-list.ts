@@ -1,6 +1,6 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { isMap, isScalar, isSeq, parseDocument, YAMLMap } from 'yaml';
+import { isMap, isScalar, isSeq, parseDocument, type YAMLMap } from 'yaml';
 import { isErrno } from '../disk/errno.js';
 import { isBelow } from './playbooks.js';
 
@@ -56,7 +56,7 @@ function playName(play: YAMLMap): string | undefined {
   if (!play.has('hosts') && imported === undefined) return undefined;
   const name = play.get('name', true);
   if (isScalar(name) && typeof name.value === 'string') return name.value;
-  return imported === undefined ? `hosts: ${String(play.get('hosts'))}` : `import ${String(imported)}`;
+  return imported === undefined ? `hosts: ${String(play.get('hosts'))}` : `import ${imported}`;
 }
 
 async function realpathIfThere(file: string): Promise<string | undefined> {

@@ -13,8 +13,6 @@ export interface RunEvidence {
   /** As found: a run that is not ours, or of another version, may lack anything. */
   memo: Partial<JobMemo>;
   activities: PendingActivity[];
-  /** A workflow task is due or being worked on: the run is about to go on. */
-  deciding: boolean;
   /** Why its workflow tasks fail; null while they don't. */
   failingTask: string | null;
 }

@@ -91,15 +91,15 @@ export function differingFields(one: JobSpec, other: JobSpec): string[] {
 
 function essence(spec: JobSpec): Record<string, unknown> {
   const read = JobSpec.safeParse(spec);
-  const fields: Record<string, unknown> = { ...(read.success ? read.data : spec) };
-  for (const field of incidental) delete fields[field];
-  return fields;
+  const fields = Object.entries(read.success ? read.data : spec);
+  return Object.fromEntries(fields.filter(([field]) => !(incidental as readonly string[]).includes(field)));
 }
 
-function canonical(value: unknown): string {
+/** JSON with sorted keys; undefined for undefined. */
+function canonical(value: unknown): string | undefined {
   const sorted = (_key: string, part: unknown): unknown =>
     typeof part === 'object' && part !== null && !Array.isArray(part)
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
       : part;
-  return JSON.stringify(value, sorted) ?? 'undefined';
+  return JSON.stringify(value, sorted);
 }

@@ -4,6 +4,7 @@ import { identityOf, type ProcessIdentity } from '../ansible/identity.js';
 import type { Config } from '../config.js';
 import { makeFolder } from '../disk/durable.js';
 import { dataFolderOf, openDataFolder } from '../node/data-folder.js';
+import { nodeIdOf } from '../node/identity.js';
 import { Slots } from '../node/slots.js';
 import { Child } from './child.js';
 import { guarded } from './guard.js';
@@ -12,6 +13,7 @@ import { LogFile } from './log-file.js';
 import { answers, apiIsLive, requireFreePorts } from './ports.js';
 import { ServiceRecord } from './record.js';
 import { StartError } from './start-error.js';
+import { openDatabaseFolder } from './database.js';
 import { findTemporal, setRetention, temporalServer } from './temporal.js';
 
 const graceMs = 10_000;
@@ -104,7 +106,10 @@ export class Service {
   }
 
   async #startTemporal(binary: string): Promise<{ child: Child; binary: string }> {
-    const child = this.#startChild('temporal', temporalServer(this.#config, binary), 'temporal.lock');
+    const { dataDir, nodeId } = this.#config;
+    const { folder, warning } = await openDatabaseFolder(dataDir, nodeIdOf(dataDir, nodeId));
+    if (warning !== undefined) this.#say(warning);
+    const child = this.#startChild('temporal', temporalServer(this.#config, binary, folder), 'temporal.lock');
     await this.#until(child, () => answers('127.0.0.1', this.#config.temporal.port));
     return { child, binary };
   }

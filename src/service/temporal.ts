@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Config } from '../config.js';
@@ -42,10 +42,8 @@ export function findTemporal(config: Config): string {
   );
 }
 
-/** The command line of the embedded server. Its database is in the data folder, written through to the disk. */
-export function temporalServer(config: Config, binary: string): string[] {
-  const folder = join(config.dataDir, 'temporal');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+/** The command line of the embedded server. Its database is in `folder`, written through to the disk. */
+export function temporalServer(config: Config, binary: string, folder: string): string[] {
   const dynamic = Object.entries(dynamicConfig).flatMap(([key, value]) => [
     '--dynamic-config-value',
     `${key}=${JSON.stringify(value)}`,

@@ -186,8 +186,11 @@ export class AttemptBench implements Bench {
   async [Symbol.asyncDispose](): Promise<void> {
     this.shutdown.abort();
     this.slots.close();
-    for (const pid of this.members()) kill(pid, 'SIGKILL');
-    await until('no process of the attempt', () => this.members().length === 0);
+    const left = (): number[] => [...this.members(), ...pidsNaming(this.job.dataDir)];
+    await until('no process of the attempt', () => {
+      for (const pid of left()) kill(pid, 'SIGKILL');
+      return left().length === 0;
+    });
     await rm(this.job.dataDir, { recursive: true, force: true });
   }
 }
@@ -218,11 +221,18 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Living processes with this entry in their environment. */
-export function pidsWith(entry: string): number[] {
-  const pids = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
-  return pids.filter((pid) => procFile(pid, 'environ').split('\0').includes(entry) && isAlive(pid));
+function pidsWith(entry: string): number[] {
+  return allPids().filter((pid) => procFile(pid, 'environ').split('\0').includes(entry) && isAlive(pid));
+}
+
+/** Living processes with this folder in their command line: drivers, and whatever traces them. */
+function pidsNaming(folder: string): number[] {
+  return allPids().filter((pid) => procFile(pid, 'cmdline').includes(folder) && isAlive(pid));
+}
+
+function allPids(): number[] {
+  const names = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return names.map(Number);
 }
 
 function procFile(pid: number, name: string): string {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { chaos, seeded } from '../service/chaos.js';
-import { AttemptBench } from './bench.js';
+import { AttemptBench, until } from './bench.js';
 import { drive, driveTo, hasWritten, pointsOf, reached, type CrashPoint, type Role } from './crash-points.js';
 import { loadConfig } from '../../src/config.js';
 
@@ -178,12 +178,13 @@ async function measuredCancel(beforeStart: boolean): Promise<CrashPoint[]> {
   if (beforeStart) {
     await bench.place();
   } else {
-    drive('run', bench.job);
+    void drive('run', bench.job);
     await bench.ledgerHas('staying');
   }
   const driver = driveTo('cancel', bench.job);
   await driver.ended;
   await driver.outcome;
+  if (!beforeStart) await until('the end of its watching', () => bench.isFree());
   return pointsOf(await driver.log());
 }
 

@@ -7,8 +7,8 @@ export interface Chaos {
 /** How many rounds a test has in `npm test` and in full, and the seed by which a failure can be repeated (CHAOS_SEED). */
 export function chaos(rounds: number, full: number): Chaos {
   return {
-    rounds: process.env['CHAOS'] === 'full' ? full : rounds,
-    seed: Number(process.env['CHAOS_SEED'] ?? 20_261_122),
+    rounds: process.env.CHAOS === 'full' ? full : rounds,
+    seed: Number(process.env.CHAOS_SEED ?? 20_261_122),
   };
 }
 

@@ -23,7 +23,6 @@ const commandOf: Record<Role, string> = { temporal: 'temporal server', worker: '
 export interface Answer {
   status: number;
   headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests read documents freely
   body: any;
   text: string;
 }
@@ -102,7 +101,7 @@ export class Service {
         return (await this.get('/readyz').catch(() => undefined))?.status === 200;
       });
     } catch (error) {
-      throw new Error(`${(error as Error).message}\n${this.output.slice(-3000)}\n${this.logs()}`);
+      throw new Error(`${(error as Error).message}\n${this.output.slice(-3000)}\n${this.logs()}`, { cause: error });
     }
   }
 
@@ -191,7 +190,7 @@ export class Service {
         seconds,
       );
     } catch (error) {
-      throw new Error(`${(error as Error).message}: ${JSON.stringify(last)}\n${this.output.slice(-2000)}\n${this.logs()}`);
+      throw new Error(`${(error as Error).message}: ${JSON.stringify(last)}\n${this.output.slice(-2000)}\n${this.logs()}`, { cause: error });
     }
   }
 
@@ -201,7 +200,7 @@ export class Service {
     try {
       return await until(`${jobId} to be ${status}`, async () => (last = await this.job(jobId).catch(() => undefined))?.status === status && last, seconds);
     } catch (error) {
-      throw new Error(`${(error as Error).message}: ${JSON.stringify(last)}\n${this.logs()}`);
+      throw new Error(`${(error as Error).message}: ${JSON.stringify(last)}\n${this.logs()}`, { cause: error });
     }
   }
 

@@ -7,7 +7,7 @@ import { Service } from './service.js';
 
 /** A small file system of its own for `DATA_DIR/runs`, which only root can mount. */
 const isRoot = process.getuid?.() === 0;
-if (!isRoot && process.env['CI'] !== undefined) throw new Error('this test needs root to mount a tmpfs');
+if (!isRoot && process.env.CI !== undefined) throw new Error('this test needs root to mount a tmpfs');
 
 let service: Service;
 let runs: string;

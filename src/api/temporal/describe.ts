@@ -6,7 +6,7 @@ import { requiredTsToDate } from '@temporalio/common/lib/time.js';
 import proto, { type temporal } from '@temporalio/proto';
 import type { PendingActivity, RunClose, RunEvidence } from '../../job/evidence.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
-import type { JobMemo, RunHeartbeat } from '../../job/protocol.js';
+import type { RunHeartbeat } from '../../job/protocol.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 import { failureOfWorkflowTask, reasonOfTermination } from './history.js';
 
@@ -39,19 +39,17 @@ export async function describeRun(engine: Temporal, job: JobName, runId?: string
 async function evidenceOf(engine: Temporal, job: JobName, description: Description): Promise<RunEvidence> {
   const info = description.workflowExecutionInfo ?? {};
   const runId = info.execution?.runId ?? '';
-  const workflowTask = description.pendingWorkflowTask ?? null;
-  const fails = (workflowTask?.attempt ?? 1) > 1;
+  const fails = (description.pendingWorkflowTask?.attempt ?? 1) > 1;
   return {
     job,
     runId,
     createdAt: requiredTsToDate(info.startTime, 'startTime').toISOString(),
     closed: await closeOf(engine, job, runId, info),
     cancelRequested: description.workflowExtendedInfo?.cancelRequested ?? false,
-    memo: ((await decodeMapFromPayloads(engine.converter, info.memo?.fields)) ?? {}) as Partial<JobMemo>,
+    memo: (await decodeMapFromPayloads(engine.converter, info.memo?.fields)) ?? {},
     activities: await Promise.all(
       (description.pendingActivities ?? []).map((activity) => pendingActivity(engine, activity)),
     ),
-    deciding: workflowTask !== null,
     failingTask: fails ? await failureOfWorkflowTask(engine, job, runId) : null,
   };
 }

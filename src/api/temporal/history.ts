@@ -17,7 +17,9 @@ export async function specOfRun(engine: Temporal, job: JobName, runId: string): 
       service.getWorkflowExecutionHistory({ namespace, execution, maximumPageSize: 1 }),
     );
     const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
-    return (await decodeFromPayloadsAtIndex<JobInput>(engine.converter, 0, payloads)).spec;
+    const input = await decodeFromPayloadsAtIndex<JobInput | undefined>(engine.converter, 0, payloads);
+    // Somebody else's workflow under an ID of ours has no spec: it differs in every field.
+    return input?.spec ?? ({} as JobSpec);
   } catch (error) {
     if (hasGrpcCode(error, grpc.NOT_FOUND)) return undefined;
     throw error;
