@@ -10,7 +10,6 @@ export interface ApiContext {
   store: AttemptStore;
   log: Logger;
   /** Where the API listens, for the check of Host and Origin. */
-  host: string;
   port: number;
   playbooksDir: string;
   inventoriesDir: string;

@@ -13,6 +13,8 @@ export const limitBody: MiddlewareHandler = bodyLimit({
     throw new Problem(
       'body-too-large',
       `The body is larger than ${maxBodyBytes} bytes. Move large data into files beside the playbook`,
+      // What is unread of it ends with the connection: the client must not reuse that.
+      { headers: { connection: 'close' } },
     );
   },
 });

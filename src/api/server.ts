@@ -39,7 +39,7 @@ async function main(): Promise<void> {
     jobs,
     store,
     log,
-    host,
+
     port,
     playbooksDir,
     inventoriesDir,

@@ -19,6 +19,8 @@ const dynamicConfig = {
   // A workflow that has just closed can be deleted after seconds, not half a minute.
   'history.transferProcessorUpdateAckInterval': '1s',
   'history.visibilityProcessorUpdateAckInterval': '1s',
+  // Workflows whose tasks fail are marked after this many failures, for /readyz.
+  'system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute': 2,
 };
 
 /**

@@ -29,8 +29,7 @@ describe('kill -9', () => {
     const watching = bench.run(await bench.place());
     await bench.ledgerHas('staying');
     kill(await bench.claimant('ansible'), 'SIGTERM');
-    const outcome = await watching;
-    expect(outcome.status).toBe('failed');
+    expect(await watching).toMatchObject({ status: 'failed', rc: null, failure: { kind: 'killed', signal: 15 } });
     expect(bench.members()).toEqual([]);
   });
 

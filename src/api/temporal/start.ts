@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isGrpcServiceError } from '@temporalio/client';
 import { encodeMapToPayloads, encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { msToTs } from '@temporalio/common/lib/time.js';
 import proto, { type temporal } from '@temporalio/proto';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { jobWorkflowType, sharedTaskQueue, type JobInput, type JobMemo } from '../../job/protocol.js';
@@ -11,6 +12,7 @@ import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 const { WorkflowIdConflictPolicy, WorkflowIdReusePolicy } = proto.temporal.api.enums.v1;
 const failureType = 'temporal.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure';
 const startTimeoutMs = 10_000;
+const workflowTaskTimeoutMs = 5000;
 /** Temporal refuses payloads of 2 MiB. */
 const payloadBytes = 1_900_000;
 
@@ -64,6 +66,8 @@ async function startRequest(
     memo: { fields: await encodeMapToPayloads<string>(converter, { ...memoOf(input) }) },
     workflowIdConflictPolicy: WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
     workflowIdReusePolicy: reusePolicy(spec.when_finished),
+    // A worker that dies with a workflow task in hand must not hold up its job for the usual 10 s.
+    workflowTaskTimeout: msToTs(workflowTaskTimeoutMs),
     priority: { priorityKey: spec.priority, fairnessKey: job.tenant.slice(0, 64) },
     userMetadata: { summary: (await encodeToPayloads(converter, `${spec.playbook} (${job.name})`))?.[0] ?? null },
   };

@@ -1,0 +1,75 @@
+import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { onTestFinished } from 'vitest';
+import { createApp, type Api } from '../../src/api/app.js';
+import { Jobs } from '../../src/api/jobs/jobs.js';
+import { Temporal } from '../../src/api/temporal/connection.js';
+import { Slots } from '../../src/node/slots.js';
+import { AttemptStore } from '../../src/store/attempts.js';
+
+export const port = 8000;
+
+/** The API over folders of its own, with a Temporal that can't be reached: for all that is decided before Temporal is asked. */
+export interface UnreachableApi {
+  app: Api;
+  folder: string;
+  /** What the API logged. */
+  logged: () => string;
+  /** A request as a client on this machine sends it. */
+  request: (path: string, init?: RequestInit) => Promise<Response>;
+  /** Submits a body, as JSON unless it is a string. */
+  submit: (body: unknown, query?: string) => Promise<Response>;
+}
+
+export async function unreachableApi(): Promise<UnreachableApi> {
+  const folder = await temporaryFolder();
+  for (const part of ['playbooks', 'inventories', 'runs', 'slots']) await mkdir(path.join(folder, part));
+  await writeFile(path.join(folder, 'playbooks', 'hello.yml'), '- name: Hello\n  hosts: all\n');
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => lines.push(line) });
+  const temporal = new Temporal({ address: '127.0.0.1:1', namespace: 'default', identity: 'test' });
+  onTestFinished(() => temporal.close());
+  const store = new AttemptStore(path.join(folder, 'runs'), new Slots(path.join(folder, 'slots'), 1), 'here');
+  const app = createApp({
+    temporal,
+    jobs: new Jobs(temporal, store, undefined),
+    store,
+    log,
+    port,
+    playbooksDir: path.join(folder, 'playbooks'),
+    inventoriesDir: path.join(folder, 'inventories'),
+    syncMaxWaitMs: 1000,
+    ending: new AbortController().signal,
+  });
+  const request: UnreachableApi['request'] = async (where, init = {}) =>
+    app.request(where, { ...init, headers: { host: `127.0.0.1:${port}`, ...(init.headers as Record<string, string>) } });
+  return {
+    app,
+    folder,
+    logged: () => lines.join(''),
+    request,
+    submit: (body, query = '') =>
+      request(`/api/v1/jobs${query}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+  };
+}
+
+/** A folder that goes away with the test. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'longhaul-api-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
+/** The body of a problem, after a look at its form. */
+export async function problemOf(response: Response): Promise<any> {
+  if (response.headers.get('content-type') !== 'application/problem+json') throw new Error(await response.text());
+  const problem: any = await response.json();
+  if (problem.status !== response.status) throw new Error(`status ${problem.status} in a ${response.status}`);
+  return problem;
+}
