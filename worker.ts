@@ -2,7 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Client } from '@temporalio/client';
-import { NativeConnection, Runtime, DefaultLogger, Worker, type WorkerOptions } from '@temporalio/worker';
+import {
+  DefaultLogger,
+  makeTelemetryFilterString,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import { pino } from 'pino';
 import type { NodeContext } from './src/activities/context.js';
 import { createNodeActivities, createPlacementActivities } from './src/activities/create.js';
@@ -23,8 +30,9 @@ const config = loadConfig(process.env);
 const log = pino({ level: config.logLevel, base: { process: 'worker' } });
 Runtime.install({
   logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
-    log[level === 'ERROR' ? 'error' : 'warn']({ meta }, message);
+    log[level === 'ERROR' ? 'error' : 'warn']({ ...meta, err: meta?.error as unknown, error: undefined }, message);
   }),
+  telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }), forward: {} } },
 });
 
 const folder = await openDataFolder(config.dataDir, config.minFreeBytes);

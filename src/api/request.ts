@@ -11,13 +11,11 @@ export const tenant = 'default';
 export const maxWaitSeconds = 60;
 
 export const JobIdParameter = z.object({
-  job_id: z
-    .string()
-    .openapi({
-      param: { name: 'job_id', in: 'path' },
-      description: '`<playbook_name>:<name>`',
-      example: 'site:nightly',
-    }),
+  job_id: z.string().openapi({
+    param: { name: 'job_id', in: 'path' },
+    description: '`<playbook_name>:<name>`',
+    example: 'site:nightly',
+  }),
 });
 
 export const RunParameter = z

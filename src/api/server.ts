@@ -39,7 +39,6 @@ async function main(): Promise<void> {
     jobs,
     store,
     log,
-
     port,
     playbooksDir,
     inventoriesDir,

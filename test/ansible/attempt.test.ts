@@ -19,7 +19,7 @@ describe('an attempt', () => {
     expect(Date.parse(outcome.finished_at)).toBeGreaterThan(Date.parse(outcome.started_at ?? ''));
     expect(await bench.ledger()).toEqual(['1', '2', '3']);
     expect(await bench.isFree()).toBe(true);
-    expect(bench.members()).toEqual([]);
+    await bench.allGone();
     expect(bench.heartbeats.at(-1)).toMatchObject({ started_at: outcome.started_at });
     expect(await bench.run(await bench.place())).toEqual(outcome);
     expect(await bench.ledger()).toEqual(['1', '2', '3']);

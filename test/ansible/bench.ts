@@ -167,6 +167,11 @@ export class AttemptBench implements Bench {
     return pidsWith(markerOf(this.key));
   }
 
+  /** After a natural end the supervisor may still be on its way out. */
+  allGone(): Promise<void> {
+    return until('the end of all processes', () => this.members().length === 0);
+  }
+
   isFree(): Promise<boolean> {
     const holder = holderOf(nodeId, this.job.request);
     return this.slots.taken().then((taken) => taken.every((slot) => slot.holder?.run_id !== holder.run_id));

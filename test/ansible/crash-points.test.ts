@@ -153,7 +153,7 @@ async function outcomeOf(bench: AttemptBench) {
 
 async function expectAllOver(bench: AttemptBench, lines: string[]): Promise<void> {
   expect(await bench.ledger()).toEqual(lines);
-  expect(bench.members()).toEqual([]);
+  await bench.allGone();
   expect(await bench.isFree()).toBe(true);
 }
 

@@ -94,7 +94,7 @@ async function expectTruth(bench: AttemptBench, outcome: Outcome, hit: Set<strin
   }
   if (hit.size === 0 || [...hit].every((victim) => victim === 'driver' || victim === 'supervisor'))
     expect(outcome.status).toBe('successful');
-  expect(bench.members()).toEqual([]);
+  await bench.allGone();
   expect(await bench.isFree()).toBe(true);
   expect(await bench.run(await bench.place())).toEqual(outcome);
   expect(await bench.ledger()).toEqual(lines);

@@ -44,7 +44,10 @@ export async function unreachableApi(): Promise<UnreachableApi> {
     ending: new AbortController().signal,
   });
   const request: UnreachableApi['request'] = async (where, init = {}) =>
-    app.request(where, { ...init, headers: { host: `127.0.0.1:${port}`, ...(init.headers as Record<string, string>) } });
+    app.request(where, {
+      ...init,
+      headers: { host: `127.0.0.1:${port}`, ...(init.headers as Record<string, string>) },
+    });
   return {
     app,
     folder,

@@ -3,8 +3,10 @@ import path from 'node:path';
 import { Worker } from '@temporalio/worker';
 import { expect, it } from 'vitest';
 import { packageRoot } from '../../src/config.js';
+import { quietRuntime } from './quiet-runtime.js';
 import { recordedHistories } from './recorded.js';
 
+quietRuntime();
 const folder = path.join(packageRoot(), 'test', 'workflows', 'histories');
 const bundle = { code: readFileSync(path.join(packageRoot(), 'dist', 'workflow-bundle.js'), 'utf8') };
 const read = (name: string): unknown => JSON.parse(readFileSync(path.join(folder, name), 'utf8'));

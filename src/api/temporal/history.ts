@@ -32,11 +32,13 @@ export async function reasonOfTermination(engine: Temporal, job: JobName, runId:
   return event?.workflowExecutionTerminatedEventAttributes?.reason || null;
 }
 
-/** Why the workflow tasks of an open run fail. */
+/** Why the last workflow task of an open run failed. */
 export async function failureOfWorkflowTask(engine: Temporal, job: JobName, runId: string): Promise<string> {
+  const { EVENT_TYPE_WORKFLOW_TASK_FAILED: failed, EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT: timedOut } = EventType;
   const events = await lastEvents(engine, job, runId);
-  const failed = events.find(({ eventType }) => eventType === EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED);
-  return failed?.workflowTaskFailedEventAttributes?.failure?.message || 'its workflow tasks time out; is a worker up?';
+  const last = events.find(({ eventType }) => eventType === failed || eventType === timedOut);
+  const why = last?.workflowTaskFailedEventAttributes?.failure?.message;
+  return why ?? 'the worker that had taken it up did not answer; it is given to another';
 }
 
 async function closeEvent(engine: Temporal, job: JobName, runId: string): Promise<Event | undefined> {

@@ -1,0 +1,116 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe, expect, it } from 'vitest';
+import { documentBytes, StoredOutput } from '../../src/store/output.js';
+import { temporaryFolder } from './unreachable.js';
+
+async function outputOf(stdout: string | Buffer): Promise<StoredOutput> {
+  const folder = await temporaryFolder();
+  await writeFile(path.join(folder, 'stdout.log'), stdout);
+  return new StoredOutput(folder);
+}
+
+async function tailOf(stdout: string, lines: number): Promise<string> {
+  const output = await outputOf(stdout);
+  const size = await output.size();
+  const start = await output.startOfTail(lines, size);
+  return start === size ? '' : text(output.stream(start, size));
+}
+
+describe('the tail of an output', () => {
+  it('is its last lines, complete or not', async () => {
+    expect(await tailOf('a\nb\nc\n', 2)).toBe('b\nc\n');
+    expect(await tailOf('a\nb\nc', 2)).toBe('b\nc');
+    expect(await tailOf('a\n\n\n', 2)).toBe('\n\n');
+    expect(await tailOf('a\nb\n', 9)).toBe('a\nb\n');
+    expect(await tailOf('a\nb\n', 0)).toBe('');
+    expect(await tailOf('', 3)).toBe('');
+  });
+
+  it('is found across the pieces in which the file is read', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, index) => `line ${index} äöü€\n`);
+    for (const count of [1, 2, 3_000, 19_999, 20_000, 20_001]) {
+      expect(await tailOf(lines.join(''), count)).toBe(lines.slice(-count).join(''));
+    }
+    const long = `first\n${'x'.repeat(300_000)}\n`;
+    expect(await tailOf(long, 1)).toBe(long.slice(6));
+  });
+});
+
+describe('the output in a document', () => {
+  it('is whole up to 64 KiB', async () => {
+    const exactly = `${'x'.repeat(documentBytes - 1)}\n`;
+    expect(await (await outputOf(exactly)).summary(true)).toMatchObject({
+      text: exactly,
+      truncated: false,
+      available: true,
+    });
+  });
+
+  it('is the last lines within 64 KiB beyond that', async () => {
+    const lines = Array.from({ length: 10_000 }, (_, index) => `€ line ${index}\n`);
+    const { text: kept, truncated } = await (await outputOf(lines.join(''))).summary(true);
+    expect(truncated).toBe(true);
+    expect(Buffer.byteLength(kept!)).toBeLessThanOrEqual(documentBytes);
+    expect(Buffer.byteLength(kept!)).toBeGreaterThan(documentBytes - 100);
+    expect(lines.join('').endsWith(kept!)).toBe(true);
+    expect(kept!.startsWith('€ line ')).toBe(true);
+  });
+
+  it('is cut between characters where there is only one line', async () => {
+    for (const pad of ['', 'x', 'xx']) {
+      const { text: kept } = await (await outputOf(pad + '€'.repeat(30_000))).summary(true);
+      expect(kept).toMatch(/^€+$/);
+    }
+  });
+
+  it('has no half character at its end while more is being written', async () => {
+    const bytes = Buffer.from('gut: ä');
+    const { recentLines } = await (await outputOf(bytes.subarray(0, -1))).summary(false);
+    expect(recentLines).toEqual(['gut: ']);
+  });
+
+  it('has the last 20 lines, and no text before the end', async () => {
+    const lines = Array.from({ length: 50 }, (_, index) => `line ${index}`);
+    const output = await outputOf(`${lines.join('\r\n')}\r\n`);
+    expect(await output.summary(false)).toEqual({
+      available: true,
+      recentLines: lines.slice(-20),
+      text: null,
+      truncated: false,
+    });
+  });
+
+  it('is empty before anything was printed', async () => {
+    const output = new StoredOutput(await temporaryFolder());
+    expect(await output.size()).toBe(0);
+    expect(await output.summary(true)).toEqual({ available: false, recentLines: [], text: '', truncated: false });
+  });
+});
+
+describe('the tasks of an attempt', () => {
+  async function tasksOf(events: object[]): Promise<number> {
+    const folder = await temporaryFolder();
+    await mkdir(folder, { recursive: true });
+    const lines = events.map(
+      (event, index) =>
+        `${JSON.stringify({ seq: index + 1, ...event })
+          .replaceAll('":', '": ')
+          .replaceAll(',"', ', "')}\n`,
+    );
+    await writeFile(path.join(folder, 'events.jsonl'), lines.join(''));
+    return new StoredOutput(folder).countTasks();
+  }
+
+  it('are all done with the recap, and all but the last without', async () => {
+    const started = [
+      { event: 'task_start', task: 'a' },
+      { event: 'ok' },
+      { event: 'task_start', task: '"event": "stats"' },
+    ];
+    expect(await tasksOf(started)).toBe(1);
+    expect(await tasksOf([...started, { event: 'stats' }])).toBe(2);
+    expect(await tasksOf([])).toBe(0);
+  });
+});

@@ -1,0 +1,66 @@
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { listPlaybooks, playsOf } from '../../src/api/playbook-list.js';
+import { temporaryFolder, unreachableApi } from './unreachable.js';
+
+const play = '- name: A play\n  hosts: all\n';
+
+describe('the list of playbooks', () => {
+  it('has the files that are lists of plays, and no parts of playbooks', async () => {
+    const folder = await temporaryFolder();
+    const files = {
+      'site.yml': play,
+      'a/deep.yaml': `${play}- import_playbook: ../site.yml\n`,
+      'roles/x/tasks/main.yml': play,
+      'group_vars/all.yml': 'a: 1\n',
+      'tasks/part.yml': play,
+      'a/vars/x.yml': play,
+      '.hidden/x.yml': play,
+      '.x.yml': play,
+      'vars.yml': 'a: 1\n',
+      'tasks.yml': '- debug:\n    msg: x\n',
+      'broken.yml': '- hosts: [\n',
+      'empty.yml': '',
+      'notes.txt': play,
+    };
+    for (const [file, content] of Object.entries(files)) {
+      await mkdir(path.join(folder, path.dirname(file)), { recursive: true });
+      await writeFile(path.join(folder, file), content);
+    }
+    expect(await listPlaybooks(folder)).toEqual([
+      { playbook: 'a/deep.yaml', plays: ['A play', 'import ../site.yml'] },
+      { playbook: 'site.yml', plays: ['A play'] },
+    ]);
+  });
+
+  it('has nothing from outside, and ends where links lead in a circle', async () => {
+    const outside = await temporaryFolder();
+    await writeFile(path.join(outside, 'foreign.yml'), play);
+    const folder = await temporaryFolder();
+    await writeFile(path.join(folder, 'own.yml'), play);
+    await symlink('own.yml', path.join(folder, 'alias.yml'));
+    await symlink(path.join(outside, 'foreign.yml'), path.join(folder, 'foreign.yml'));
+    await symlink(outside, path.join(folder, 'outside'));
+    await symlink('.', path.join(folder, 'again'));
+    await symlink('nowhere.yml', path.join(folder, 'dangling.yml'));
+    expect((await listPlaybooks(folder)).map(({ playbook }) => playbook)).toEqual(['alias.yml', 'own.yml']);
+  });
+
+  it('is empty where there is no folder', async () => {
+    expect(await listPlaybooks('/nonexistent/playbooks')).toEqual([]);
+  });
+
+  it('reads plays with tags of Ansible, and without names', () => {
+    expect(playsOf('- hosts: web\n  vars:\n    a: !vault |\n      x\n    b: !unsafe "{{ x }}"\n')).toEqual([
+      'hosts: web',
+    ]);
+  });
+
+  it('is served', async () => {
+    const { request } = await unreachableApi();
+    expect(await (await request('/api/v1/playbooks')).json()).toEqual({
+      items: [{ playbook: 'hello.yml', plays: ['Hello'] }],
+    });
+  });
+});
