@@ -14,14 +14,14 @@ import { pino } from 'pino';
 import type { NodeContext } from './src/activities/context.js';
 import { createNodeActivities, createPlacementActivities } from './src/activities/create.js';
 import { PlaceSlots } from './src/activities/place-slots.js';
-import { failActivitiesOfDeadWorkers } from './src/activities/recover.js';
+import { failActivitiesOfDeadWorkers, failUnheardActivities } from './src/activities/recover.js';
 import { Sweeper } from './src/activities/sweeper.js';
 import { connectPatiently } from './src/activities/connect.js';
 import { createAttempts } from './src/ansible/attempts.js';
 import { playbookEnvironment } from './src/ansible/environment.js';
 import { environment, loadConfig } from './src/config.js';
 import { nodeTaskQueue, sharedTaskQueue } from './src/job/protocol.js';
-import { openDataFolder } from './src/node/data-folder.js';
+import { openDataFolder, requireSpace } from './src/node/data-folder.js';
 import { nodeIdOf } from './src/node/identity.js';
 import { Slots } from './src/node/slots.js';
 
@@ -35,15 +35,21 @@ Runtime.install({
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }), forward: {} } },
 });
 
-const folder = await openDataFolder(config.dataDir, config.minFreeBytes);
+const folder = await openDataFolder(config.dataDir);
 const nodeId = nodeIdOf(config.dataDir, config.nodeId);
-const identity = `${nodeId}/${process.pid}-${randomBytes(4).toString('hex')}`;
+const identity = { prefix: `${nodeId}/`, own: `${nodeId}/${process.pid}-${randomBytes(4).toString('hex')}` };
 const slots = new Slots(folder.slots, config.maxConcurrentPlaybooks);
 await slots.open();
 
 const ending = new AbortController();
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    log.info({ signal }, 'worker ends; what it watched goes on');
+    ending.abort();
+  });
+}
 const connection = await connectPatiently(() => NativeConnection.connect({ address: config.temporal.address }), log, ending.signal);
-const client = new Client({ connection, namespace: config.temporal.namespace, identity });
+const client = new Client({ connection, namespace: config.temporal.namespace, identity: identity.own });
 const context: NodeContext = {
   nodeId,
   slots,
@@ -62,13 +68,14 @@ const context: NodeContext = {
   retryIntervalMs: config.retryIntervalMs,
   confirmIntervalMs: config.confirmIntervalMs,
   killGraceMs: config.killGraceMs,
+  requireSpace: () => requireSpace(folder.runs, config.minFreeBytes),
 };
 const sweeper = new Sweeper(context, config.sweepIntervalMs);
 
 const common = {
   connection,
   namespace: config.temporal.namespace,
-  identity,
+  identity: identity.own,
   shutdownGraceTime: 0,
   shutdownForceTime: '5s',
 } satisfies Partial<WorkerOptions>;
@@ -94,21 +101,22 @@ const ofThisNode = await Worker.create({
   maxHeartbeatThrottleInterval: '5s',
 });
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.on(signal, () => {
-    log.info({ signal }, 'worker ends; what it watched goes on');
-    ending.abort();
-    for (const worker of [shared, ofThisNode]) if (worker.getState() === 'RUNNING') worker.shutdown();
-  });
-}
 
-const serving = Promise.all([shared.run(), ofThisNode.run()]);
-await failActivitiesOfDeadWorkers(context, `${nodeId}/`, identity);
+const workers = [shared, ofThisNode];
+const endWorkers = (): void => {
+  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+};
+ending.signal.addEventListener('abort', endWorkers);
+const serving = Promise.all(workers.map((worker) => worker.run()));
+if (ending.signal.aborted) endWorkers();
+
+await failActivitiesOfDeadWorkers(context, identity);
+void failUnheardActivities(context, identity).catch((error: unknown) => log.warn({ err: error }, 'open jobs could not be listed'));
 sweeper.start();
 log.info({ nodeId, slots: slots.limit }, 'serving');
 // For `npm start`, which waits for this line, whatever the log level is.
 console.log('worker ready');
 await serving;
-sweeper.stop();
+await sweeper.stop();
 slots.close();
 await connection.close();

@@ -17,6 +17,8 @@ export interface NodeContext {
   /** Between the two looks before the verdict `lost`. */
   confirmIntervalMs: number;
   killGraceMs: number;
+  /** @throws Error when there is too little space on the disk to take an attempt */
+  requireSpace: () => Promise<void>;
 }
 
 /** Identifies an attempt in Temporal. */

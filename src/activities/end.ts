@@ -1,6 +1,9 @@
 import { keyOf, type AttemptInTemporal, type NodeContext } from './context.js';
 import { refuseLeft } from './run.js';
 
+const historyTimeoutMs = 5000;
+const reasonCharacters = 1000;
+
 /**
  * Ends an attempt whose job was canceled. What ended by itself before the cause was on record keeps its outcome (R5).
  * @throws NotEndedError while something of it is left; Temporal repeats it
@@ -9,9 +12,20 @@ export async function end(context: NodeContext, ref: AttemptInTemporal): Promise
   refuseLeft(await context.attempts.end(keyOf(ref), 'cancel', await cancelReason(context, ref)));
 }
 
-/** Why the job was canceled, as its history has it: from our API, or from whoever used Temporal itself. */
-async function cancelReason({ client }: NodeContext, { workflow_id, run_id }: AttemptInTemporal): Promise<string> {
-  const { events } = await client.workflow.getHandle(workflow_id, run_id).fetchHistory();
-  const requested = events?.find((event) => event.workflowExecutionCancelRequestedEventAttributes);
-  return requested?.workflowExecutionCancelRequestedEventAttributes?.cause || 'canceled on request';
+/**
+ * Why the job was canceled, as its history has it: from our API, or from whoever used Temporal itself. It is there for
+ * people; that it can't be had must not keep the processes alive.
+ */
+async function cancelReason({ client, log }: NodeContext, { workflow_id, run_id }: AttemptInTemporal): Promise<string> {
+  const unknown = 'canceled on request';
+  try {
+    const handle = client.workflow.getHandle(workflow_id, run_id);
+    const { events } = await client.withDeadline(Date.now() + historyTimeoutMs, () => handle.fetchHistory());
+    const requested = events?.find((event) => event.workflowExecutionCancelRequestedEventAttributes);
+    const reason = requested?.workflowExecutionCancelRequestedEventAttributes?.cause ?? '';
+    return reason.replace(/\p{Cc}+/gu, ' ').trim().slice(0, reasonCharacters) || unknown;
+  } catch (error) {
+    log.warn({ err: error, workflow_id }, 'the reason of a cancel could not be read');
+    return unknown;
+  }
 }

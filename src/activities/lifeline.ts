@@ -3,7 +3,7 @@ import type { RunHeartbeat } from '../job/protocol.js';
 
 /** How an activity tells Temporal that it lives, and learns that it is to stop watching. */
 export interface Lifeline {
-  /** Tells what is new; goes out at once if it is the first, else as the SDK throttles it. */
+  /** Tells what is new: at once when it has started, else with the next regular heartbeat. */
   tell(details: RunHeartbeat): void;
   /** Aborts when this worker shuts down or Temporal has given the activity up. Nothing of the attempt ends by it. */
   signal: AbortSignal;
@@ -17,9 +17,9 @@ export async function withLifeline<T>(heartbeatTimeoutMs: number, work: (lifelin
     context.heartbeat(last);
   }, heartbeatTimeoutMs / 4);
   const tell = (details: RunHeartbeat): void => {
-    if (JSON.stringify(details) === JSON.stringify(last)) return;
+    const isMilestone = last?.started_at !== details.started_at;
     last = details;
-    context.heartbeat(details);
+    if (isMilestone) context.heartbeat(details);
   };
   try {
     return await work({ tell, signal: context.cancellationSignal });

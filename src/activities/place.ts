@@ -5,10 +5,11 @@ import { holderOf, keyOf, type NodeContext } from './context.js';
 
 /**
  * Reserves a slot, then the attempt folder with its token (R1, R7). Repeated on the same node it finds both again.
- * @throws Error when the last free slot was taken by another process of this node, or the disk refuses; Temporal repeats it
+ * @throws Error when the last free slot was taken by another process of this node, or the disk is full; Temporal repeats it
  */
 export async function place(context: NodeContext, request: PlaceRequest): Promise<Placement> {
   const { nodeId, slots, attempts } = context;
+  await context.requireSpace();
   if (!(await slots.take(holderOf(nodeId, request)))) throw new Error(`no slot of node ${nodeId} is free`);
   const boot = bootId();
   const token = await attempts.prepare({

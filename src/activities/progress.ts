@@ -4,10 +4,11 @@ import { z } from 'zod';
 import { isErrno } from '../disk/errno.js';
 
 const Event = z.object({ event: z.string(), task: z.string().optional() });
-const chunkBytes = 256 * 1024;
+const chunkBytes = 64 * 1024;
 
 /** How far a playbook is, from its events file; reads each byte once, in bounded memory. */
 export class ProgressReader {
+  private readonly buffer = Buffer.allocUnsafe(chunkBytes);
   private offset = 0;
   private rest = '';
   tasksDone = 0;
@@ -25,12 +26,11 @@ export class ProgressReader {
       throw error;
     }
     try {
-      const buffer = Buffer.alloc(chunkBytes);
       for (;;) {
-        const { bytesRead } = await handle.read(buffer, 0, chunkBytes, this.offset);
+        const { bytesRead } = await handle.read(this.buffer, 0, chunkBytes, this.offset);
         if (bytesRead === 0) return;
         this.offset += bytesRead;
-        this.takeIn(buffer.toString('latin1', 0, bytesRead));
+        this.takeIn(this.buffer.toString('latin1', 0, bytesRead));
       }
     } finally {
       await handle.close();

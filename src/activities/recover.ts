@@ -1,42 +1,65 @@
 import proto, { type temporal } from '@temporalio/proto';
 import { WorkflowNotFoundError } from '@temporalio/client';
+import { jobWorkflowType } from '../job/protocol.js';
 import type { NodeContext } from './context.js';
+
+const callTimeoutMs = 10_000;
+
+interface Run {
+  workflowId: string;
+  runId: string;
+}
+
+/** How this worker and its predecessors on the node call themselves. */
+export interface WorkerIdentity {
+  /** What the identities of all workers of this node begin with. */
+  prefix: string;
+  own: string;
+}
 
 /**
  * Tells Temporal that the activities of this node's former worker have failed, so that they are repeated now and not
  * when their heartbeat times out. The worker's lock on the data folder proves that worker dead.
- * @param identityPrefix what the identities of all workers of this node begin with
- * @param identity this worker's own
  */
-export async function failActivitiesOfDeadWorkers(context: NodeContext, identityPrefix: string, identity: string): Promise<void> {
-  const { slots, client, log } = context;
-  const seen = new Set<string>();
-  for (const { holder } of await slots.taken()) {
-    if (holder === undefined || seen.has(holder.run_id)) continue;
-    seen.add(holder.run_id);
-    const { workflow_id: workflowId, run_id: runId } = holder;
-    try {
+export async function failActivitiesOfDeadWorkers(context: NodeContext, identity: WorkerIdentity): Promise<void> {
+  const holders = (await context.slots.taken()).map(({ holder }) => holder).filter((holder) => holder !== undefined);
+  const runs = holders.map(({ workflow_id, run_id }) => ({ workflowId: workflow_id, runId: run_id }));
+  await Promise.all(runs.map((run) => failThoseOf(context, run, identity)));
+}
+
+/**
+ * The same for runs that hold no slot any more: their attempt had ended, and the worker died before Temporal heard of it.
+ * Visibility names them, so this takes as long as there are open jobs; nothing waits for it.
+ */
+export async function failUnheardActivities(context: NodeContext, identity: WorkerIdentity): Promise<void> {
+  const open = context.client.workflow.list({ query: `WorkflowType = "${jobWorkflowType}" AND ExecutionStatus = "Running"` });
+  for await (const { workflowId, runId } of open) await failThoseOf(context, { workflowId, runId }, identity);
+}
+
+async function failThoseOf({ client, log }: NodeContext, { workflowId, runId }: Run, { prefix, own }: WorkerIdentity): Promise<void> {
+  try {
+    await client.withDeadline(Date.now() + callTimeoutMs, async () => {
       const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
       for (const activity of raw.pendingActivities ?? []) {
-        if (!isOfDeadWorker(activity, identityPrefix, identity)) continue;
+        if (!isOfDeadWorker(activity, prefix, own)) continue;
         await client.workflowService.respondActivityTaskFailedById({
           namespace: client.options.namespace,
           workflowId,
           runId,
           activityId: activity.activityId ?? '',
-          identity,
-          failure: { message: 'the worker that watched this attempt ended', source: 'longhaul', applicationFailureInfo: { type: 'WorkerEnded' } },
+          identity: own,
+          failure: { message: 'its worker ended', source: 'longhaul', applicationFailureInfo: { type: 'WorkerEnded' } },
         });
       }
-    } catch (error) {
-      // Its heartbeat timeout does the same, later.
-      if (!(error instanceof WorkflowNotFoundError)) log.warn({ err: error, workflowId }, 'could not tell Temporal that a worker has ended');
-    }
+    });
+  } catch (error) {
+    // Its heartbeat timeout does the same, later.
+    if (!(error instanceof WorkflowNotFoundError)) log.warn({ err: error, workflowId }, 'could not tell Temporal that a worker has ended');
   }
 }
 
-function isOfDeadWorker(activity: temporal.api.workflow.v1.IPendingActivityInfo, prefix: string, identity: string): boolean {
+function isOfDeadWorker(activity: temporal.api.workflow.v1.IPendingActivityInfo, prefix: string, own: string): boolean {
   const started = activity.state === proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
   const last = activity.lastWorkerIdentity ?? '';
-  return started && last.startsWith(prefix) && last !== identity;
+  return started && last.startsWith(prefix) && last !== own;
 }

@@ -1,29 +1,33 @@
 import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
 import type { JobMemo } from '../job/protocol.js';
-import type { SlotHolder } from '../node/slots.js';
+import type { SlotHolder, TakenSlot } from '../node/slots.js';
 import { keyOf, type NodeContext } from './context.js';
 import { refuseLeft } from './run.js';
+
+const describeTimeoutMs = 10_000;
 
 /**
  * Looks through the slots for attempts whose workflow no longer waits for them: terminated in Temporal, or moved on.
  * Ends what lives of them, puts it on record, and frees the slot (R5, R7).
  */
 export async function sweep(context: NodeContext): Promise<void> {
-  for (const { number, holder } of await context.slots.taken()) {
+  // All at once: one attempt that resists must not keep the others waiting, and there are no more than slots.
+  const swept = (await context.slots.taken()).map(async (slot) => {
     try {
-      await sweepSlot(context, number, holder);
+      await sweepSlot(context, slot);
     } catch (error) {
-      // One attempt that resists must not keep the others from being swept; the next sweep tries again.
-      context.log.error({ err: error, slot: number, holder }, 'a slot could not be swept');
+      context.log.error({ err: error, ...slot }, 'a slot could not be swept; the next sweep tries again');
     }
-  }
+  });
+  await Promise.all(swept);
 }
 
-async function sweepSlot(context: NodeContext, number: number, holder: SlotHolder | undefined): Promise<void> {
+async function sweepSlot(context: NodeContext, slot: TakenSlot): Promise<void> {
   const { slots, nodeId, log } = context;
+  const { holder } = slot;
   if (holder?.node !== nodeId) {
-    log.warn({ slot: number, holder }, 'dropped a slot that names another node or nobody');
-    await slots.drop(number);
+    log.warn(slot, 'dropped a slot that names another node or nobody');
+    await slots.drop(slot);
     return;
   }
   const description = await describe(context, holder);
@@ -38,7 +42,8 @@ async function sweepSlot(context: NodeContext, number: number, holder: SlotHolde
 
 async function describe({ client }: NodeContext, holder: SlotHolder): Promise<WorkflowExecutionDescription | undefined> {
   try {
-    return await client.workflow.getHandle(holder.workflow_id, holder.run_id).describe();
+    const handle = client.workflow.getHandle(holder.workflow_id, holder.run_id);
+    return await client.withDeadline(Date.now() + describeTimeoutMs, () => handle.describe());
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;
@@ -65,10 +70,13 @@ async function endOrphan({ attempts, slots, log }: NodeContext, holder: SlotHold
 
 /** Temporal doesn't know the run: deleted, or its database is another one. What lives is not ours to judge. */
 async function dropIfNothingRuns({ attempts, slots, log }: NodeContext, holder: SlotHolder): Promise<void> {
-  const { state } = await attempts.look(keyOf(holder));
+  const key = keyOf(holder);
+  const { state } = await attempts.look(key);
   if (state === 'running' || state === 'claimed') {
     log.error({ holder }, 'an attempt runs whose workflow Temporal does not know; it keeps its slot until it ends');
     return;
   }
+  // Void if it never began; ends the stragglers of a crash; leaves alone what ended by itself.
+  refuseLeft(await attempts.end(key, 'lost', 'Temporal does not know its workflow'));
   await slots.release(holder);
 }

@@ -6,6 +6,7 @@ export class Sweeper {
   private timer: NodeJS.Timeout | undefined;
   private sweeping: Promise<void> | undefined;
   private again = false;
+  private stopped = false;
 
   constructor(
     private readonly context: NodeContext,
@@ -17,12 +18,16 @@ export class Sweeper {
     this.soon();
   }
 
-  stop(): void {
+  /** Resolves when the sweep that is under way has ended. */
+  async stop(): Promise<void> {
     clearInterval(this.timer);
+    this.stopped = true;
+    await this.sweeping;
   }
 
   /** Sweeps now, or once more after the sweep that is under way. */
   soon(): void {
+    if (this.stopped) return;
     if (this.sweeping !== undefined) {
       this.again = true;
       return;

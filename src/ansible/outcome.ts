@@ -1,7 +1,10 @@
 import type { Failure } from '../job/failure.js';
-import type { Outcome } from '../job/outcome.js';
+import type { HostStats, Outcome, Stats } from '../job/outcome.js';
 import type { Look } from './look.js';
 import type { Result } from './records.js';
+
+/** What Temporal is asked to keep of a run's statistics: some 3,000 hosts. */
+const statsBytes = 400_000;
 
 /** A look that says how the attempt ended. */
 export type FinalLook = Extract<Look, { state: 'finished' | 'void' }>;
@@ -30,7 +33,7 @@ function unknownEnd(): Omit<Extract<Outcome, { status: 'successful' }>, 'status'
 function finished({ result, startedAt }: Extract<Look, { state: 'finished' }>, reason: string): Outcome {
   const ended = {
     rc: result.rc,
-    stats: result.stats,
+    stats: boundedStats(result.stats),
     started_at: startedAt?.toISOString() ?? null,
     finished_at: new Date(Math.max(result.at * 1000, startedAt?.getTime() ?? 0)).toISOString(),
     leftovers: result.leftovers,
@@ -38,6 +41,16 @@ function finished({ result, startedAt }: Extract<Look, { state: 'finished' }>, r
   if (result.cause === 'cancel' || result.cause === 'terminated') return { status: 'canceled', reason, ...ended };
   const failure = failureOf(result);
   return failure === undefined ? { status: 'successful', ...ended } : { status: 'failed', failure, ...ended };
+}
+
+/** Statistics of at most `statsBytes`; of more hosts than fit, those that failed come first. */
+function boundedStats(stats: Stats): Stats {
+  const trouble = ([, host]: [string, HostStats]): number => host.failures + host.unreachable;
+  let left = statsBytes;
+  const fitting = Object.entries(stats)
+    .sort((one, other) => trouble(other) - trouble(one))
+    .filter((entry) => (left -= JSON.stringify(entry).length) > 0);
+  return Object.fromEntries(fitting);
 }
 
 function failureOf({ rc, signal, cause, storage, launch, lost }: Result): Failure | undefined {

@@ -7,7 +7,7 @@ const allowed = new Set(['ansible_user', 'ansible_port', 'ansible_host', 'ansibl
 const allowedConnections = new Set(['ssh', 'local']);
 /** Keywords and magic variables that Ansible would read settings from, whatever their prefix. */
 const reserved = new Set(['vars', 'hostvars', 'environment', 'ansible_async_dir']);
-const hostPattern = /^[A-Za-z0-9_[][A-Za-z0-9_.:%[\]-]*$/;
+const hostPattern = /^[A-Za-z0-9_][A-Za-z0-9_.:%-]*$/;
 
 /** A name that Ansible takes as a variable's. */
 export const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -28,7 +28,7 @@ export function refusedVariable(name: string, value: unknown): string | undefine
   return undefined;
 }
 
-/** Whether `value` can be a host's name in an inventory (ranges like web[01:09] included); nothing in it can be taken for an option or a template. */
+/** Whether `value` can be a host's name: nothing in it can be taken for an option, a template or a range of millions. */
 export function isHostName(value: string): boolean {
   return value.length <= 255 && hostPattern.test(value);
 }

@@ -21,18 +21,17 @@ export function dataFolderOf(root: string): DataFolder {
 }
 
 /**
- * Makes the data folder and tries what everything rests on: link(2), rename, fsync, free space, for `runs` too, which
+ * Makes the data folder and tries what everything rests on: link(2), rename and fsync, for `runs` too, which
  * may be a mount of its own. No job is taken where these don't hold.
  * @throws DataFolderError
  */
-export async function openDataFolder(root: string, minFreeBytes: number): Promise<DataFolder> {
+export async function openDataFolder(root: string): Promise<DataFolder> {
   const folder = dataFolderOf(root);
   await makeFolder(folder.root);
   await refuseMissingRuns(folder);
   await makeFolder(folder.runs);
   for (const part of [folder.root, folder.runs]) {
     await tryLinks(part);
-    await requireSpace(part, minFreeBytes);
   }
   await markRuns(folder);
   return folder;
@@ -63,6 +62,8 @@ async function tryLinks(folder: string): Promise<void> {
     await rename(two, three);
     await syncFolder(folder);
   } catch (error) {
+    // Full is not unfit: what runs must still be watched and ended. Whoever takes new work asks for space.
+    if (isErrno(error, 'ENOSPC', 'EDQUOT')) return;
     throw new DataFolderError(
       `The data folder ${folder} can't keep jobs: ${(error as Error).message}. Give DATA_DIR a folder on a local file system with hard links.`,
       { cause: error },
@@ -82,7 +83,8 @@ async function linkedAgain(one: string, two: string): Promise<boolean> {
   }
 }
 
-async function requireSpace(folder: string, minFreeBytes: number): Promise<void> {
+/** @throws DataFolderError when less than `minFreeBytes` are free where `folder` is */
+export async function requireSpace(folder: string, minFreeBytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (free >= minFreeBytes) return;

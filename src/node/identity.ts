@@ -12,10 +12,10 @@ export function nodeIdOf(dataDir: string, override?: string): string {
   const folder = realpathSync(dataDir);
   const { ino } = statSync(folder, { bigint: true });
   const hash = createHash('sha256').update(JSON.stringify([machineId(), folder, String(ino)])).digest('hex');
-  const host = os.hostname().replace(/[^A-Za-z0-9.-]/g, '').replace(/^[.-]+/, '').slice(0, 60);
-  return `${host || 'node'}-${hash.slice(0, 12)}`;
+  return `node-${hash.slice(0, 12)}`;
 }
 
+/** The host's name only where there is nothing better: it may change. */
 function machineId(): string {
   try {
     const id = readFileSync('/etc/machine-id', 'utf8').trim();

@@ -10,6 +10,12 @@ import { isErrno } from '../disk/errno.js';
 export const SlotHolder = z.object({ node: z.string(), workflow_id: z.string(), run_id: z.string(), attempt: z.int() });
 export type SlotHolder = z.infer<typeof SlotHolder>;
 
+/** A slot that is taken; a holder that can't be read is undefined. */
+export interface TakenSlot {
+  number: number;
+  holder: SlotHolder | undefined;
+}
+
 /**
  * The slots of a node, as linked files `slots/1..N` that any process of the node can take. A slot is held from an
  * attempt's reservation to its end (R7), across every crash: the files are the only count.
@@ -17,6 +23,8 @@ export type SlotHolder = z.infer<typeof SlotHolder>;
 export class Slots {
   private readonly events = new EventEmitter();
   private watcher: FSWatcher | undefined;
+  /** What takes and frees slots, one after another: between reading a slot and freeing it, it must not change hands. */
+  private turn: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly folder: string,
@@ -28,7 +36,13 @@ export class Slots {
   /** Makes the folder and starts to listen for slots that get free. */
   async open(): Promise<void> {
     await makeFolder(this.folder);
-    this.watcher = watch(this.folder, () => this.events.emit('change'));
+    try {
+      this.watcher = watch(this.folder, () => this.events.emit('change'));
+      this.watcher.on('error', () => this.watcher?.close());
+    } catch (error) {
+      // No inotify watches left: whoever waits for a change also looks by itself.
+      if (!isErrno(error, 'ENOSPC', 'EMFILE')) throw error;
+    }
   }
 
   close(): void {
@@ -36,7 +50,26 @@ export class Slots {
   }
 
   /** Takes a slot, or finds the one that this holder has. False if all are taken. */
-  async take(holder: SlotHolder): Promise<boolean> {
+  take(holder: SlotHolder): Promise<boolean> {
+    return this.inTurn(() => this.takeNow(holder));
+  }
+
+  /** Frees the slot of this holder, if it has one. */
+  release(holder: SlotHolder): Promise<void> {
+    return this.inTurn(async () => {
+      for (const slot of await this.taken()) if (isSame(slot.holder, holder)) await this.unlink(slot.number);
+    });
+  }
+
+  /** Frees a slot whose holder is still as it was seen. */
+  drop({ number, holder }: TakenSlot): Promise<void> {
+    return this.inTurn(async () => {
+      const now = (await this.taken()).find((slot) => slot.number === number);
+      if (JSON.stringify(now?.holder) === JSON.stringify(holder)) await this.unlink(number);
+    });
+  }
+
+  private async takeNow(holder: SlotHolder): Promise<boolean> {
     const held = await this.taken();
     if (held.some((slot) => isSame(slot.holder, holder))) return true;
     // Also slots beyond the limit count, left from a time when it was higher.
@@ -47,23 +80,21 @@ export class Slots {
     return false;
   }
 
-  /** Frees the slot of this holder, if it has one. */
-  async release(holder: SlotHolder): Promise<void> {
-    for (const slot of await this.taken()) {
-      if (isSame(slot.holder, holder)) await this.drop(slot.number);
-    }
-  }
-
-  /** Frees a slot by its number. */
-  async drop(number: number): Promise<void> {
+  private async unlink(number: number): Promise<void> {
     if (await removeIfThere(path.join(this.folder, String(number)))) await syncFolder(this.folder);
   }
 
-  /** All slots that are taken; a holder that can't be read is undefined. */
-  async taken(): Promise<{ number: number; holder: SlotHolder | undefined }[]> {
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.turn.then(work);
+    this.turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  /** All slots that are taken. */
+  async taken(): Promise<TakenSlot[]> {
     const numbers = (await namesIn(this.folder)).filter((name) => /^\d+$/.test(name)).map(Number);
     const slots = await Promise.all(numbers.map(async (number) => ({ number, holder: await this.read(number) })));
-    return slots.filter((slot) => slot.holder !== 'free') as { number: number; holder: SlotHolder | undefined }[];
+    return slots.filter((slot): slot is TakenSlot => slot.holder !== 'free');
   }
 
   /** How many slots are free. */

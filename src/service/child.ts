@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { identityOf, type ProcessIdentity } from '../ansible/identity.js';
 import { endProcess } from './end-process.js';
@@ -66,7 +65,7 @@ export class Child {
     const child = spawn(program, args, { cwd: this.#cwd, detached: true, stdio: ['ignore', output, output] });
     closeSync(output);
     child.once('error', (error) => this.#events.failed(`The ${this.name} can't be started: ${error.message}`));
-    this.#exit = once(child, 'exit');
+    this.#exit = new Promise((resolve) => child.once('exit', resolve).once('error', resolve));
     child.once('exit', (code: number | null, signal: NodeJS.Signals | null) => this.#exited(code, signal));
     if (child.pid === undefined) return;
     this.#identity = identityOf(child.pid);

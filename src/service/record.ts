@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { isErrno } from '../disk/errno.js';
 import { liveness, ProcessIdentity } from '../ansible/identity.js';
 import { endProcess } from './end-process.js';
 
@@ -16,8 +17,13 @@ export class ServiceRecord {
   }
 
   write(processes: Processes): void {
-    writeFileSync(`${this.#file}.new`, JSON.stringify(processes), { mode: 0o600 });
-    renameSync(`${this.#file}.new`, this.#file);
+    try {
+      writeFileSync(`${this.#file}.new`, JSON.stringify(processes), { mode: 0o600, flush: true });
+      renameSync(`${this.#file}.new`, this.#file);
+    } catch (error) {
+      // The kernel's locks and signals keep order without it, and a full disk must not end what runs.
+      if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
+    }
   }
 
   /** The parent that lives now, if one does. */
@@ -35,6 +41,11 @@ export class ServiceRecord {
 
   #read(): Processes | undefined {
     if (!existsSync(this.#file)) return undefined;
-    return Processes.parse(JSON.parse(readFileSync(this.#file, 'utf8')));
+    try {
+      return Processes.safeParse(JSON.parse(readFileSync(this.#file, 'utf8'))).data;
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined;
+      throw error;
+    }
   }
 }

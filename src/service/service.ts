@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { identityOf, type ProcessIdentity } from '../ansible/identity.js';
 import type { Config } from '../config.js';
 import { makeFolder } from '../disk/durable.js';
-import { dataFolderOf, openDataFolder } from '../node/data-folder.js';
+import { dataFolderOf, openDataFolder, requireSpace } from '../node/data-folder.js';
 import { nodeIdOf } from '../node/identity.js';
 import { Slots } from '../node/slots.js';
 import { Child } from './child.js';
@@ -83,7 +83,8 @@ export class Service {
     await holdDataFolder(this.#config, this.#record, () => {
       this.#fail(`The lock on ${dataDir} is lost, because the process that held it was ended. Run npm start again.`);
     });
-    await openDataFolder(dataDir, minFreeBytes);
+    const { runs } = await openDataFolder(dataDir);
+    for (const part of [dataDir, runs]) await requireSpace(part, minFreeBytes);
     const left = await this.#record.endLeftovers(graceMs);
     if (left.length > 0) this.#say(`Ended what an earlier start had left: ${left.join(', ')}`);
 

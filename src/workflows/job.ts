@@ -56,7 +56,7 @@ async function runToTheEnd(input: JobInput, progress: JobProgress): Promise<Outc
       if (backoff === undefined) return outcome;
       progress.stage = 'waiting';
       upsertMemo({ placement: null, retry_at: new Date(Date.now() + backoff).toISOString(), attempts: progress.attempts });
-      if ((await Promise.race([sleep(Math.max(1, backoff)), canceled])) === 'canceled') return neverStarted();
+      if ((await Promise.race([sleep(Math.max(1, backoff)), canceled])) === 'canceled') return canceledAfter(outcome);
     }
   });
 }
@@ -86,8 +86,16 @@ async function attempt(input: JobInput, number: number, progress: JobProgress, c
     await node.end(ref);
   }
   const outcome = await running;
-  progress.attempts = [...progress.attempts, { attempt: number, node: placed.node, outcome } satisfies AttemptRecord];
+  // The statistics of earlier attempts stay in their folders: the memo must stay small.
+  const record: AttemptRecord = { attempt: number, node: placed.node, outcome: { ...outcome, stats: {} } };
+  progress.attempts = [...progress.attempts, record];
   return outcome;
+}
+
+/** Canceled between two attempts: the times are those of the last one. */
+function canceledAfter({ rc, stats, started_at, leftovers }: Outcome): Outcome {
+  const finished_at = new Date().toISOString();
+  return { status: 'canceled', reason: 'canceled before its next attempt', rc, stats, started_at, finished_at, leftovers };
 }
 
 function neverStarted(): Outcome {

@@ -59,6 +59,7 @@ export async function openBench(job: Job): Promise<Bench> {
     retryIntervalMs: 100,
     confirmIntervalMs: 200,
     killGraceMs: job.killGraceMs,
+    requireSpace: () => Promise.resolve(),
   };
   return { context: context as NodeContext, attempts, slots };
 }

@@ -58,9 +58,10 @@ describe("an attempt's evidence", () => {
 
   it('without a folder here is over when its slot is free', async () => {
     const { store, slots } = await storeWith(undefined);
-    await slots.take({ node: 'here', workflow_id: 'default/site/x', run_id: 'run-1', attempt: 1 });
+    const holder = { node: 'here', workflow_id: 'default/site/x', run_id: 'run-1', attempt: 1 };
+    await slots.take(holder);
     expect((await store.evidence(key, 'here'))?.over).toBe(false);
-    await slots.drop(1);
+    await slots.release(holder);
     expect((await store.evidence(key, 'here'))?.over).toBe(true);
   });
 

@@ -37,6 +37,7 @@ export async function submit(
   const until = Date.now() + closingWaitMs;
   if (spec.when_finished !== 'return') await untilOrphanEnded(jobs, job, until, signal);
   for (;;) {
+    signal.throwIfAborted();
     const result = await startJob(temporal, job, spec);
     if (result.found === 'started') return { runId: result.runId, created: true };
     const given = await specOfRun(temporal, job, result.runId);
