@@ -9,10 +9,8 @@ import time
 
 from longhaul_attempt import evidence, processes
 
-LOOK_SECONDS = 0.05
 #: How much longer than the grace the supervisor may take before it is passed over.
-SUPERVISOR_EXTRA_SECONDS = 3.0
-VERIFY_SECONDS = 5.0
+SUPERVISOR_EXTRA_SECONDS = processes.VERIFY_SECONDS + 2
 
 
 def end(folder, marker, cause, grace, reason=""):
@@ -36,8 +34,10 @@ def end(folder, marker, cause, grace, reason=""):
     unknown = _uninspectable(attempt)
     if unknown is not None:
         return {"left": [], "unknown": unknown}
-    left = _kill(attempt, grace)
-    if not left and not gone:
+    left = processes.end_all(attempt, grace, last=(attempt.supervisor or {}).get("pid"))
+    if left:
+        attempt.remember(folder, left)
+    elif not gone:
         _conclude(folder, marker, cause, reason)
     return {"left": [process.describe() for process in left], "unknown": None}
 
@@ -71,7 +71,7 @@ def _never_began(folder, marker, claim):
             return False
     elif processes.alive(claim.get("supervisor")) is not False or processes.alive(claim.get("ansible")) is not False:
         return False
-    return not evidence.exists(folder, "started") and not evidence.exists(folder, "result.json")
+    return not evidence.exists(folder, "started") and evidence.readable(folder, "result.json") is None
 
 
 def _ask_supervisor(attempt, grace):
@@ -84,7 +84,7 @@ def _ask_supervisor(attempt, grace):
         if process.pid == supervisor["pid"]:
             processes.send(process, signal.SIGTERM)
     while processes.alive(supervisor) and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(processes.LOOK_SECONDS)
 
 
 def _uninspectable(attempt):
@@ -92,25 +92,6 @@ def _uninspectable(attempt):
         if known and processes.alive(known) is None:
             return "pid %s lives in another pid namespace and can't be reached from here" % known.get("pid")
     return None
-
-
-def _kill(attempt, grace):
-    """TERM all, KILL those that stay. Returns those that live on."""
-    left = attempt.members()
-    # Where the supervisor did its part, what is left ignored TERM already.
-    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, VERIFY_SECONDS)):
-        until = time.monotonic() + seconds
-        sent = set()
-        while left:
-            for process in left:
-                if process.pid not in sent or number == signal.SIGKILL:
-                    processes.send(process, number)
-                    sent.add(process.pid)
-            if time.monotonic() >= until:
-                break
-            time.sleep(LOOK_SECONDS)
-            left = attempt.members()
-    return left
 
 
 def _conclude(folder, marker, cause, reason):

@@ -6,6 +6,7 @@ claim.1, .2 ... who may start it, or that nobody may (void); only the last one c
 started         the last step before Ansible's first instruction
 cause.json      why it was ended from outside, written before the first signal
 result.json     how it ended
+left.json       what could not be killed, to be known again when it has cut its ties
 .spare.1, .2    space reserved for the records above
 """
 
@@ -17,6 +18,8 @@ import time
 #: Why an attempt can be ended from outside.
 CAUSES = ("cancel", "terminated", "timeout")
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+#: What makes a record unreadable for good. Any other error may pass, and says nothing about the record.
+UNREADABLE = (errno.EISDIR, errno.EIO, errno.EACCES, errno.ELOOP)
 SPARE_BYTES = 64 * 1024
 
 
@@ -25,9 +28,13 @@ def read(folder, name):
     try:
         with open(os.path.join(folder, name), "rb") as file:
             record = json.loads(file.read().decode())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, RecursionError):
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        return "corrupt"
+    except (ValueError, RecursionError):
         return "corrupt"
     return record if isinstance(record, dict) and _fits(name, record) else "corrupt"
 
@@ -48,6 +55,8 @@ def publish(folder, name, record):
     Returns whether this call wrote it. Uses reserved space when the disk is full. Raises OSError if it
     can't be written.
     """
+    if readable(folder, name) is not None:
+        return False  # known without using up reserved space
     written = _write_aside(folder, name, json.dumps(record).encode())
     target = os.path.join(folder, name)
     try:
@@ -63,6 +72,18 @@ def publish(folder, name, record):
         os.unlink(written)
     sync_folder(folder)
     return won
+
+
+def note(folder, name, record):
+    """Write record to folder/name, over what is there. Not evidence: it is lost where there is no space."""
+    path = os.path.join(folder, name)
+    try:
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            json.dump(record, file)
+        os.replace(path + ".new", path)
+    except OSError as error:
+        if error.errno not in (*OUT_OF_SPACE, errno.ENOENT, errno.ENOTDIR):
+            raise
 
 
 def sync_folder(folder):

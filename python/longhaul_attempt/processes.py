@@ -5,6 +5,7 @@ A process is known by pid, start time, boot id and pid namespace: a pid alone co
 
 import os
 import signal
+import time
 
 from longhaul_attempt import evidence
 
@@ -60,6 +61,8 @@ class _Stat:
         self.state, self.parent, self.session, self.start = fields[0], int(fields[1]), int(fields[3]), int(fields[19])
         self.dead = self.state in (b"Z", b"X")
 
+        self.key = (pid, self.start)
+
     def describe(self):
         return {"pid": self.pid, "command": _command(self.pid)}
 
@@ -81,12 +84,16 @@ def _command(pid):
 
 
 class Attempt:
-    """The processes of one attempt: its supervisor's descendants, its sessions, and whatever carries its marker."""
+    """The processes of one attempt: whatever carries its marker, its sessions, and all their descendants.
 
-    def __init__(self, marker, supervisor=None, ansible=None):
+    Who was seen once counts until its death, also when it cut its ties: a root-owned child of a killed task, say.
+    """
+
+    def __init__(self, marker, supervisor=None, ansible=None, seen=()):
         self.marker = marker.encode()
         self.supervisor = supervisor
         self.ansible = ansible
+        self._seen = set(seen)
 
     @classmethod
     def read(cls, folder, marker):
@@ -96,7 +103,13 @@ class Attempt:
         except (FileNotFoundError, NotADirectoryError):
             claim = None
         claim = claim if isinstance(claim, dict) else {}
-        return cls(marker, claim.get("supervisor"), claim.get("ansible"))
+        left = evidence.readable(folder, "left.json") or {}
+        seen = [tuple(key) for key in left.get("seen", ()) if left.get("boot") == boot_id()]
+        return cls(marker, claim.get("supervisor"), claim.get("ansible"), seen)
+
+    def remember(self, folder, left):
+        """Put on record who is left, for those who look after us."""
+        evidence.note(folder, "left.json", {"boot": boot_id(), "seen": [process.key for process in left]})
 
     def members(self, but=()):
         """Those alive, without the pids in `but`, oldest first. The caller itself never counts."""
@@ -106,14 +119,16 @@ class Attempt:
             if stat is not None and not stat.dead:
                 all_of_them[stat.pid] = stat
         roots = {known["pid"] for known in (self.supervisor, self.ansible) if known and alive(known)}
+        roots |= {stat.pid for stat in all_of_them.values() if stat.key in self._seen or self._marked(stat.pid)}
         sessions = {known["pid"] for known in (self.supervisor, self.ansible) if self._leads(known)}
         found = [
             stat
             for stat in all_of_them.values()
             if stat.pid not in but
             and stat.pid != os.getpid()
-            and (self._descends(stat, roots, all_of_them) or stat.session in sessions or self._marked(stat.pid))
+            and (self._descends(stat, roots, all_of_them) or stat.session in sessions)
         ]
+        self._seen |= {stat.key for stat in found}
         return sorted(found, key=lambda stat: (stat.start, stat.pid))
 
     @staticmethod
@@ -138,3 +153,29 @@ class Attempt:
                 return self.marker in file.read().split(b"\0")
         except OSError:
             return False
+
+
+LOOK_SECONDS = 0.05
+SLOW_LOOK_SECONDS = 1.0
+VERIFY_SECONDS = 5.0
+
+
+def end_all(attempt, grace, patience=VERIFY_SECONDS, but=(), last=None, pause=time.sleep):
+    """TERM, and KILL after `grace` seconds, until none is left, or for `patience` seconds more (None: without end).
+
+    The process with the pid `last` is spared while others live: as their subreaper it keeps them findable.
+    Returns those that live on.
+    """
+    begun = time.monotonic()
+    told = set()
+    while True:
+        left = attempt.members(but)
+        passed = time.monotonic() - begun
+        if not left or (patience is not None and passed >= grace + patience):
+            return left
+        number = signal.SIGTERM if passed < grace else signal.SIGKILL
+        for process in [process for process in left if process.pid != last] or left:
+            if number == signal.SIGKILL or process.key not in told:
+                send(process, number)
+                told.add(process.key)
+        pause(LOOK_SECONDS if passed < grace + VERIFY_SECONDS else SLOW_LOOK_SECONDS)

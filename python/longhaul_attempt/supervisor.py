@@ -15,8 +15,6 @@ import time
 from longhaul_attempt import evidence, processes
 
 PR_SET_CHILD_SUBREAPER = 36
-LOOK_SECONDS = 0.05
-VERIFY_SECONDS = 5.0
 MAX_CLAIMS = 5
 
 
@@ -64,7 +62,7 @@ def _answer(record):
 
 def _read_plan(folder):
     plan = evidence.readable(folder, "attempt.json") or {}
-    expected = {"marker": str, "argv": list, "cwd": str, "env": dict, "grace": (int, float)}
+    expected = {"marker": str, "argv": list, "cwd": str, "grace": (int, float)}
     unreadable = [name for name, kind in expected.items() if not isinstance(plan.get(name), kind)]
     if unreadable or not isinstance(plan.get("timeout"), (int, float, type(None))):
         raise ValueError("%s/attempt.json can't be read" % folder)
@@ -146,14 +144,16 @@ class _Run:
         self._conclude(status)
 
     def _await_start(self):
-        """A reports an empty line once `started` is durable, or why it can't start. None if it started or died."""
+        """Why A can't start, as it reports; None when its end of the pipe closes: by its exec, or by its death."""
         with open(self.report, "rb") as report:
             line = report.readline().decode("utf-8", "replace")
         return line.strip() or None
 
     def _began(self):
         started = evidence.read(self.folder, "started")
-        return started == "corrupt" or (started is not None and started.get("claim") == self.number)
+        if not isinstance(started, dict):
+            return started == "corrupt"
+        return (started.get("claim"), started.get("pid")) == (self.number, self.ansible)
 
     def _ansibles_end(self):
         """A's wait status, left unreaped until the result is on disk; None while it runs. Reaps all others."""
@@ -201,22 +201,12 @@ class _Run:
             pass  # folder gone or disk beyond its reserve: the worker's look finds the attempt `lost`
 
     def _terminate(self):
-        """TERM, KILL after the grace, until none is left or nothing helps; the worker verifies after us."""
-        for number, seconds in ((signal.SIGTERM, self.plan["grace"]), (signal.SIGKILL, VERIFY_SECONDS)):
-            until = time.monotonic() + seconds
-            sent = set()
-            while True:
-                self._ansibles_end()
-                members = self.attempt.members(but={os.getpid()})
-                if not members:
-                    return
-                for member in members:
-                    if member.pid not in sent or number == signal.SIGKILL:
-                        processes.send(member, number)
-                        sent.add(member.pid)
-                if time.monotonic() >= until:
-                    break
-                signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
+        """End all but us, however long it takes: while we live, nobody gets out of sight."""
+        processes.end_all(self.attempt, self.plan["grace"], patience=None, but={os.getpid()}, pause=self._pause)
+
+    def _pause(self, seconds):
+        self._ansibles_end()
+        signal.sigtimedwait({signal.SIGCHLD}, seconds)
 
 
 def _next_claim(folder, marker, token, own):
@@ -234,7 +224,7 @@ def _next_claim(folder, marker, token, own):
             return "held", number
     elif processes.alive(claim.get("supervisor")) is not False or processes.alive(claim.get("ansible")) is not False:
         return "held", number
-    if evidence.exists(folder, "started") or evidence.exists(folder, "result.json"):
+    if evidence.exists(folder, "started") or evidence.readable(folder, "result.json") is not None:
         return "started", number
     if number >= MAX_CLAIMS:
         reason = "%d starts died before Ansible's first instruction" % number
@@ -262,7 +252,7 @@ def _become_ansible(folder, plan, gate, report):
             won += part
         os.close(gate)
         _set_stage(folder, plan)
-        record = {"claim": int(won), "at": time.time(), "monotonic_ns": time.monotonic_ns()}
+        record = {"claim": int(won), "at": time.time(), "monotonic_ns": time.monotonic_ns(), "pid": os.getpid()}
         if not evidence.publish(folder, "started", record):
             os._exit(0)
     except BaseException as error:
@@ -270,7 +260,7 @@ def _become_ansible(folder, plan, gate, report):
         os._exit(1)
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
-        os.execvpe(plan["argv"][0], plan["argv"], plan["env"])
+        os.execvp(plan["argv"][0], plan["argv"])
     except BaseException as error:
         record = {"rc": None, "signal": None, "by": "ansible", "cause": None, "at": time.time(), "leftovers": []}
         evidence.publish(folder, "result.json", {**record, "launch": "%s: %s" % (plan["argv"][0], error)})

@@ -42,7 +42,7 @@ async function watchToTheEnd(context: NodeContext, ref: AttemptRef, lifeline: Li
       switch (seen.state) {
         case 'ready':
         case 'never_began':
-          await start(context, ref);
+          if (!(await start(context, ref))) await watch.next(tickMs, lifeline.signal);
           break;
         case 'claimed':
           await watch.next(tickMs, lifeline.signal);
@@ -78,8 +78,11 @@ async function watchToTheEnd(context: NodeContext, ref: AttemptRef, lifeline: Li
   }
 }
 
-/** Consumes the token. A start that can't be had is put on record as void, so that the next look has the verdict. */
-async function start({ attempts, log }: NodeContext, ref: AttemptRef): Promise<void> {
+/**
+ * Consumes the token; whether it did. A start that can't be had is put on record as void, so that the next look has the
+ * verdict.
+ */
+async function start({ attempts, log }: NodeContext, ref: AttemptRef): Promise<boolean> {
   const key = keyOf(ref);
   const { claim, reason } = await attempts.start(key, ref.token);
   if (claim === 'failed') {
@@ -87,6 +90,7 @@ async function start({ attempts, log }: NodeContext, ref: AttemptRef): Promise<v
     refuseLeft(await attempts.end(key, 'launch', reason));
   }
   if (claim === 'absent') refuseLeft(await attempts.end(key, 'lost', 'its attempt folder has no token, or another one'));
+  return claim === 'taken';
 }
 
 /** Whether the timeout has passed so long ago that the supervisor must have failed to keep it. */

@@ -5,11 +5,12 @@ import { isErrno } from '../disk/errno.js';
 import { Outcome } from '../job/outcome.js';
 import type { JobSpec } from '../job/spec.js';
 import { playbookCommand, type AnsibleSetup } from './command.js';
+import { environmentOf } from './environment.js';
 import { attemptFolder, markerOf, type AttemptKey } from './folders.js';
 import { look, type Look } from './look.js';
 import { outcomeOf, type FinalLook } from './outcome.js';
 import { endProcesses, listMembers, supervise, type Claimed, type Ended } from './programs.js';
-import { Cause, Plan, readRecord } from './records.js';
+import { Cause, Plan, readLastClaim, readRecord } from './records.js';
 
 /** Space set aside in each attempt, so that its verdict can be written on a full disk. */
 const spares = 5;
@@ -56,8 +57,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       const folder = folderOf(key);
       const earlier = await tokenOf(folder);
       if (earlier !== undefined) return earlier;
+      await removeAsides(folder);
       const { arguments: argv, files } = playbookCommand(spec, folder, options);
-      const [markerName = '', markerValue = ''] = markerOf(key).split('=');
       const plan: Plan = {
         run_id: key.runId,
         attempt: key.attempt,
@@ -67,7 +68,6 @@ export function createAttempts(options: AttemptsOptions): Attempts {
         marker: markerOf(key),
         argv: [options.python, path.join(options.root, 'python', 'longhaul_attempt', 'run_playbook.py'), folder, markerOf(key), ...argv],
         cwd: options.playbooksDir,
-        env: { ...options.env, [markerName]: markerValue },
         timeout: spec.timeout ?? null,
         grace: options.killGraceMs / 1000,
       };
@@ -83,7 +83,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       return made ? token : ((await tokenOf(folder)) ?? token);
     },
 
-    start: (key, token) => supervise(options, folderOf(key), token, markerOf(key)),
+    start: (key, token) => supervise(options, folderOf(key), token, environmentOf(key, options.env)),
 
     look: (key) => look(folderOf(key), (folder) => listMembers(options, folder, markerOf(key))),
 
@@ -110,8 +110,20 @@ export function createAttempts(options: AttemptsOptions): Attempts {
 /** The token that an attempt was prepared with; undefined if there is no such attempt. */
 async function tokenOf(folder: string): Promise<string | undefined> {
   const plan = await readRecord(folder, 'attempt.json', Plan);
-  if (plan === 'corrupt') throw new Error(`${folder}/attempt.json can't be read; remove the folder if nothing of it runs`);
-  return plan?.token;
+  if (plan !== 'corrupt') return plan?.token;
+  if ((await readLastClaim(folder)) !== undefined) {
+    throw new Error(`${folder}/attempt.json can't be read, and it was started; remove the folder if nothing of it runs`);
+  }
+  // Its token is in nobody's history yet, or this would not be asked: nothing can have been started from it.
+  await rm(folder, { recursive: true, force: true });
+  return undefined;
+}
+
+/** What a crash left of an earlier try to make this folder. The worker is the only one that makes any (R8). */
+async function removeAsides(folder: string): Promise<void> {
+  const parent = path.dirname(folder);
+  const ofOthers = (name: string): boolean => name.startsWith(`.${path.basename(folder)}.`) && name.split('.')[2] !== String(process.pid);
+  for (const name of await namesIn(parent)) if (ofOthers(name)) await rm(path.join(parent, name), { recursive: true, force: true });
 }
 
 /** A disk that is full even now loses nothing: the same outcome follows from result.json and the claims. */

@@ -1,3 +1,11 @@
+import { markerOf, type AttemptKey } from './folders.js';
+
+/** The environment of an attempt's processes. It is handed on, never written to disk: it may hold credentials. */
+export function environmentOf(key: AttemptKey, common: Readonly<Record<string, string>>): Record<string, string> {
+  const [name = '', value = ''] = markerOf(key).split('=');
+  return { ...common, [name]: value };
+}
+
 /**
  * The environment that playbooks get: the worker's own (PATH, HOME, SSH_AUTH_SOCK, proxies ...) without the service's
  * settings and what npm put there.

@@ -20,9 +20,9 @@ export type Claimed = z.infer<typeof Claimed>;
 /** What an ending left alive, or could not look at. Empty and null: verified gone. */
 export type Ended = z.infer<typeof Ended>;
 
-/** Detaches a supervisor for an attempt. Answers as soon as it is known whether it may start. */
-export async function supervise(programs: Programs, folder: string, token: string, marker: string): Promise<Claimed> {
-  return call(programs, ['supervise', folder, token], Claimed, marker);
+/** Detaches a supervisor for an attempt, with the environment that Ansible gets. Answers as soon as it is known whether it may start. */
+export async function supervise(programs: Programs, folder: string, token: string, env: Record<string, string>): Promise<Claimed> {
+  return call(programs, ['supervise', folder, token], Claimed, env);
 }
 
 /** Ends an attempt: cause on record, TERM, KILL after `graceMs`, verified. May be repeated. */
@@ -39,13 +39,13 @@ export async function listMembers(programs: Programs, folder: string, marker: st
 }
 
 /** Runs one verb in a session of its own and reads its one line; a supervisor that it leaves behind holds no pipe of ours. */
-async function call<S extends z.ZodType>({ root, python }: Programs, verb: string[], answer: S, marker?: string): Promise<z.output<S>> {
+async function call<S extends z.ZodType>({ root, python }: Programs, verb: string[], answer: S, env: Record<string, string> = {}): Promise<z.output<S>> {
   const program = path.join(root, 'python', 'longhaul_attempt');
   // -S: site-packages are not needed to supervise, and not to be waited for.
   const child = spawn(python, ['-I', '-S', program, ...verb], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: environmentWith(marker),
+    env,
   });
   const complaint: Buffer[] = [];
   child.stderr.on('data', (part: Buffer) => complaint.push(part));
@@ -60,9 +60,4 @@ async function call<S extends z.ZodType>({ root, python }: Programs, verb: strin
   child.stdout.destroy();
   child.stderr.destroy();
   return answer.parse(JSON.parse(line));
-}
-
-function environmentWith(marker: string | undefined): Record<string, string> {
-  const [name, value] = marker?.split('=') ?? [];
-  return { PATH: '/usr/local/bin:/usr/bin:/bin', ...(name !== undefined && value !== undefined && { [name]: value }) };
 }

@@ -17,7 +17,6 @@ export const Plan = z.object({
   marker: z.string(),
   argv: z.array(z.string()).min(1),
   cwd: z.string(),
-  env: z.record(z.string(), z.string()),
   timeout: z.number().nullable(),
   grace: z.number(),
 });

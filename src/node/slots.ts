@@ -36,6 +36,8 @@ export class Slots {
   /** Makes the folder and starts to listen for slots that get free. */
   async open(): Promise<void> {
     await makeFolder(this.folder);
+    // What a crash left of an earlier try to take a slot.
+    for (const name of await namesIn(this.folder)) if (name.startsWith('.')) await removeIfThere(path.join(this.folder, name));
     try {
       this.watcher = watch(this.folder, () => this.events.emit('change'));
       this.watcher.on('error', () => this.watcher?.close());
