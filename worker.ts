@@ -48,7 +48,11 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     ending.abort();
   });
 }
-const connection = await connectPatiently(() => NativeConnection.connect({ address: config.temporal.address }), log, ending.signal);
+const connection = await connectPatiently(
+  () => NativeConnection.connect({ address: config.temporal.address }),
+  log,
+  ending.signal,
+);
 const client = new Client({ connection, namespace: config.temporal.namespace, identity: identity.own });
 const context: NodeContext = {
   nodeId,
@@ -101,7 +105,6 @@ const ofThisNode = await Worker.create({
   maxHeartbeatThrottleInterval: '5s',
 });
 
-
 const workers = [shared, ofThisNode];
 const endWorkers = (): void => {
   for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
@@ -111,7 +114,9 @@ const serving = Promise.all(workers.map((worker) => worker.run()));
 if (ending.signal.aborted) endWorkers();
 
 await failActivitiesOfDeadWorkers(context, identity);
-void failUnheardActivities(context, identity).catch((error: unknown) => log.warn({ err: error }, 'open jobs could not be listed'));
+void failUnheardActivities(context, identity).catch((error: unknown) =>
+  log.warn({ err: error }, 'open jobs could not be listed'),
+);
 sweeper.start();
 log.info({ nodeId, slots: slots.limit }, 'serving');
 // For `npm start`, which waits for this line, whatever the log level is.

@@ -23,7 +23,12 @@ async function cancelReason({ client, log }: NodeContext, { workflow_id, run_id 
     const { events } = await client.withDeadline(Date.now() + historyTimeoutMs, () => handle.fetchHistory());
     const requested = events?.find((event) => event.workflowExecutionCancelRequestedEventAttributes);
     const reason = requested?.workflowExecutionCancelRequestedEventAttributes?.cause ?? '';
-    return reason.replace(/\p{Cc}+/gu, ' ').trim().slice(0, reasonCharacters) || unknown;
+    return (
+      reason
+        .replace(/\p{Cc}+/gu, ' ')
+        .trim()
+        .slice(0, reasonCharacters) || unknown
+    );
   } catch (error) {
     log.warn({ err: error, workflow_id }, 'the reason of a cancel could not be read');
     return unknown;

@@ -10,7 +10,10 @@ export interface Lifeline {
 }
 
 /** Runs `work` with heartbeats that repeat what was told last, four times within the heartbeat timeout. */
-export async function withLifeline<T>(heartbeatTimeoutMs: number, work: (lifeline: Lifeline) => Promise<T>): Promise<T> {
+export async function withLifeline<T>(
+  heartbeatTimeoutMs: number,
+  work: (lifeline: Lifeline) => Promise<T>,
+): Promise<T> {
   const context = Context.current();
   let last: RunHeartbeat | undefined = context.info.heartbeatDetails as RunHeartbeat | undefined;
   const repeat = setInterval(() => {

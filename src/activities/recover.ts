@@ -32,11 +32,17 @@ export async function failActivitiesOfDeadWorkers(context: NodeContext, identity
  * Visibility names them, so this takes as long as there are open jobs; nothing waits for it.
  */
 export async function failUnheardActivities(context: NodeContext, identity: WorkerIdentity): Promise<void> {
-  const open = context.client.workflow.list({ query: `WorkflowType = "${jobWorkflowType}" AND ExecutionStatus = "Running"` });
+  const open = context.client.workflow.list({
+    query: `WorkflowType = "${jobWorkflowType}" AND ExecutionStatus = "Running"`,
+  });
   for await (const { workflowId, runId } of open) await failThoseOf(context, { workflowId, runId }, identity);
 }
 
-async function failThoseOf({ client, log }: NodeContext, { workflowId, runId }: Run, { prefix, own }: WorkerIdentity): Promise<void> {
+async function failThoseOf(
+  { client, log }: NodeContext,
+  { workflowId, runId }: Run,
+  { prefix, own }: WorkerIdentity,
+): Promise<void> {
   try {
     await client.withDeadline(Date.now() + callTimeoutMs, async () => {
       const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
@@ -54,7 +60,8 @@ async function failThoseOf({ client, log }: NodeContext, { workflowId, runId }: 
     });
   } catch (error) {
     // Its heartbeat timeout does the same, later.
-    if (!(error instanceof WorkflowNotFoundError)) log.warn({ err: error, workflowId }, 'could not tell Temporal that a worker has ended');
+    if (!(error instanceof WorkflowNotFoundError))
+      log.warn({ err: error, workflowId }, 'could not tell Temporal that a worker has ended');
   }
 }
 

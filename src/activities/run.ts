@@ -54,7 +54,8 @@ async function watchToTheEnd(context: NodeContext, ref: AttemptRef, lifeline: Li
             tasks_done: progress.tasksDone,
             message: seen.message ?? progress.task,
           });
-          if (isOverdue(seen, ref, context.killGraceMs)) refuseLeft(await attempts.end(key, 'timeout', 'its timeout passed'));
+          if (isOverdue(seen, ref, context.killGraceMs))
+            refuseLeft(await attempts.end(key, 'timeout', 'its timeout passed'));
           await watch.next(tickMs, lifeline.signal);
           break;
         case 'gone':
@@ -89,7 +90,8 @@ async function start({ attempts, log }: NodeContext, ref: AttemptRef): Promise<b
     log.warn({ ...key, reason }, 'an attempt could not be started');
     refuseLeft(await attempts.end(key, 'launch', reason));
   }
-  if (claim === 'absent') refuseLeft(await attempts.end(key, 'lost', 'its attempt folder has no token, or another one'));
+  if (claim === 'absent')
+    refuseLeft(await attempts.end(key, 'lost', 'its attempt folder has no token, or another one'));
   return claim === 'taken';
 }
 
@@ -104,7 +106,11 @@ function isOverdue(seen: Extract<Look, { state: 'running' }>, { timeout }: Attem
 }
 
 /** A verdict of `lost` needs two looks apart (R9), and stragglers ended, before it is put on record. */
-async function concludeLost({ attempts, confirmIntervalMs }: NodeContext, ref: AttemptRef, signal: AbortSignal): Promise<void> {
+async function concludeLost(
+  { attempts, confirmIntervalMs }: NodeContext,
+  ref: AttemptRef,
+  signal: AbortSignal,
+): Promise<void> {
   await delay(confirmIntervalMs, undefined, { signal });
   const key = keyOf(ref);
   if ((await attempts.look(key)).state !== 'gone') return;
@@ -115,7 +121,11 @@ async function concludeLost({ attempts, confirmIntervalMs }: NodeContext, ref: A
  * Neither token nor claim is there, by two looks apart: it never starts any more, and nothing that carries its marker may
  * live on (R1). Undefined when there is something to look at after all; that has the verdict then.
  */
-async function concludeAbsent({ attempts, confirmIntervalMs }: NodeContext, ref: AttemptRef, signal: AbortSignal): Promise<Outcome | undefined> {
+async function concludeAbsent(
+  { attempts, confirmIntervalMs }: NodeContext,
+  ref: AttemptRef,
+  signal: AbortSignal,
+): Promise<Outcome | undefined> {
   await delay(confirmIntervalMs, undefined, { signal });
   const key = keyOf(ref);
   if ((await attempts.look(key)).state !== 'absent') return undefined;

@@ -40,7 +40,10 @@ async function sweepSlot(context: NodeContext, slot: TakenSlot): Promise<void> {
   }
 }
 
-async function describe({ client }: NodeContext, holder: SlotHolder): Promise<WorkflowExecutionDescription | undefined> {
+async function describe(
+  { client }: NodeContext,
+  holder: SlotHolder,
+): Promise<WorkflowExecutionDescription | undefined> {
   try {
     const handle = client.workflow.getHandle(holder.workflow_id, holder.run_id);
     return await client.withDeadline(Date.now() + describeTimeoutMs, () => handle.describe());

@@ -66,12 +66,21 @@ export function createAttempts(options: AttemptsOptions): Attempts {
         node,
         boot,
         marker: markerOf(key),
-        argv: [options.python, path.join(options.root, 'python', 'longhaul_attempt', 'run_playbook.py'), folder, markerOf(key), ...argv],
+        argv: [
+          options.python,
+          path.join(options.root, 'python', 'longhaul_attempt', 'run_playbook.py'),
+          folder,
+          markerOf(key),
+          ...argv,
+        ],
         cwd: options.playbooksDir,
         timeout: spec.timeout ?? null,
         grace: options.killGraceMs / 1000,
       };
-      const reserve = Array.from({ length: spares }, (_, index) => [`.spare.${index + 1}`, new Uint8Array(spareBytes)] as const);
+      const reserve = Array.from(
+        { length: spares },
+        (_, index) => [`.spare.${index + 1}`, new Uint8Array(spareBytes)] as const,
+      );
       const made = await createFolderOnce(folder, {
         ...Object.fromEntries(reserve),
         ...files,
@@ -88,13 +97,20 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     look: (key) => look(folderOf(key), (folder) => listMembers(options, folder, markerOf(key))),
 
     end: (key, cause, reason) =>
-      endProcesses(options, { folder: folderOf(key), marker: markerOf(key), cause, reason, graceMs: options.killGraceMs }),
+      endProcesses(options, {
+        folder: folderOf(key),
+        marker: markerOf(key),
+        cause,
+        reason,
+        graceMs: options.killGraceMs,
+      }),
 
     async settle(key, seen) {
       const folder = folderOf(key);
       const cause = await readRecord(folder, 'cause.json', Cause);
       const outcome = outcomeOf(seen, cause === undefined || cause === 'corrupt' ? '' : cause.reason);
-      for (const name of await namesIn(folder)) if (name.startsWith('.spare.')) await rm(path.join(folder, name), { force: true });
+      for (const name of await namesIn(folder))
+        if (name.startsWith('.spare.')) await rm(path.join(folder, name), { force: true });
       await syncOutput(folder);
       await keepOutcome(folder, outcome);
       return outcome;
@@ -112,7 +128,9 @@ async function tokenOf(folder: string): Promise<string | undefined> {
   const plan = await readRecord(folder, 'attempt.json', Plan);
   if (plan !== 'corrupt') return plan?.token;
   if ((await readLastClaim(folder)) !== undefined) {
-    throw new Error(`${folder}/attempt.json can't be read, and it was started; remove the folder if nothing of it runs`);
+    throw new Error(
+      `${folder}/attempt.json can't be read, and it was started; remove the folder if nothing of it runs`,
+    );
   }
   // Its token is in nobody's history yet, or this would not be asked: nothing can have been started from it.
   await rm(folder, { recursive: true, force: true });
@@ -122,15 +140,18 @@ async function tokenOf(folder: string): Promise<string | undefined> {
 /** What a crash left of an earlier try to make this folder. The worker is the only one that makes any (R8). */
 async function removeAsides(folder: string): Promise<void> {
   const parent = path.dirname(folder);
-  const ofOthers = (name: string): boolean => name.startsWith(`.${path.basename(folder)}.`) && name.split('.')[2] !== String(process.pid);
-  for (const name of await namesIn(parent)) if (ofOthers(name)) await rm(path.join(parent, name), { recursive: true, force: true });
+  const ofOthers = (name: string): boolean =>
+    name.startsWith(`.${path.basename(folder)}.`) && name.split('.')[2] !== String(process.pid);
+  for (const name of await namesIn(parent))
+    if (ofOthers(name)) await rm(path.join(parent, name), { recursive: true, force: true });
 }
 
 /** A disk that is full even now loses nothing: the same outcome follows from result.json and the claims. */
 async function keepOutcome(folder: string, outcome: Outcome): Promise<void> {
   const file = path.join(folder, 'outcome.json');
   try {
-    if ((await readRecord(folder, 'outcome.json', Outcome)) === 'corrupt') await rm(file, { recursive: true, force: true });
+    if ((await readRecord(folder, 'outcome.json', Outcome)) === 'corrupt')
+      await rm(file, { recursive: true, force: true });
     await replaceDurably(file, JSON.stringify(outcome));
   } catch (error) {
     if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;

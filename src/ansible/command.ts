@@ -43,7 +43,12 @@ export function playbookCommand(spec: JobSpec, folder: string, setup: AnsibleSet
   return { arguments: ['ansible-playbook', ...options, '--', path.join(setup.playbooksDir, spec.playbook)], files };
 }
 
-function inventoryOption(inventory: Inventory, folder: string, setup: AnsibleSetup, files: Record<string, string>): string {
+function inventoryOption(
+  inventory: Inventory,
+  folder: string,
+  setup: AnsibleSetup,
+  files: Record<string, string>,
+): string {
   if (typeof inventory === 'string' && !inventory.includes(',')) return path.join(setup.inventoriesDir, inventory);
   files['inventory.yml'] =
     typeof inventory === 'string' ? inventoryOfHosts(hostsOfList(inventory), setup.python) : unsafeYaml(inventory);

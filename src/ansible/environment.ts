@@ -11,10 +11,16 @@ export function environmentOf(key: AttemptKey, common: Readonly<Record<string, s
  * settings and what npm put there.
  * @param own names of the service's settings
  */
-export function playbookEnvironment(env: Readonly<Record<string, string | undefined>>, own: readonly string[]): Record<string, string> {
+export function playbookEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+  own: readonly string[],
+): Record<string, string> {
   const kept = Object.entries(env).filter(
     (entry): entry is [string, string] =>
-      entry[1] !== undefined && !own.includes(entry[0]) && !entry[0].startsWith('npm_') && !entry[0].startsWith('LONGHAUL_'),
+      entry[1] !== undefined &&
+      !own.includes(entry[0]) &&
+      !entry[0].startsWith('npm_') &&
+      !entry[0].startsWith('LONGHAUL_'),
   );
   return Object.fromEntries(kept);
 }

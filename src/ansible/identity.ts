@@ -3,7 +3,12 @@ import { z } from 'zod';
 import { isErrno } from '../disk/errno.js';
 
 /** What tells a process from any other: a pid alone comes back for another one (R9). */
-export const ProcessIdentity = z.object({ pid: z.int().positive(), start: z.int(), boot: z.string(), pidns: z.string() });
+export const ProcessIdentity = z.object({
+  pid: z.int().positive(),
+  start: z.int(),
+  boot: z.string(),
+  pidns: z.string(),
+});
 export type ProcessIdentity = z.infer<typeof ProcessIdentity>;
 
 /** The id of this boot of the machine. */
@@ -23,7 +28,9 @@ export function liveness(known: ProcessIdentity): 'alive' | 'dead' | 'unknown' {
   if (known.boot !== bootId()) return 'dead';
   if (known.pidns !== readlinkSync('/proc/self/ns/pid')) return 'unknown';
   const stat = readStat(known.pid);
-  return stat !== undefined && stat.start === known.start && stat.state !== 'Z' && stat.state !== 'X' ? 'alive' : 'dead';
+  return stat !== undefined && stat.start === known.start && stat.state !== 'Z' && stat.state !== 'X'
+    ? 'alive'
+    : 'dead';
 }
 
 function readStat(pid: number): { state: string; start: number } | undefined {

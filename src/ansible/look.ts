@@ -33,7 +33,8 @@ export async function look(folder: string, members: ListMembers): Promise<Look> 
   if (isReadable(result)) return { state: 'finished', result, ...(await readStart(folder)) };
   const last = await readLastClaim(folder);
   if (last === undefined) return lookAtUnclaimed(folder);
-  if (last.claim !== 'corrupt' && last.claim.void) return { state: 'void', cause: last.claim.cause, reason: last.claim.reason };
+  if (last.claim !== 'corrupt' && last.claim.void)
+    return { state: 'void', cause: last.claim.cause, reason: last.claim.reason };
   const alive = await lookAtProcesses(folder, last.claim, members);
   return lookAtFiles(folder, last.number, alive);
 }
@@ -58,7 +59,8 @@ async function lookAtProcesses(folder: string, claim: Claim | 'corrupt', members
   }
   if (claim.void) return { alive: false, supervised: false, message: null };
   const [supervisor, ansible] = [liveness(claim.supervisor), liveness(claim.ansible)];
-  if (supervisor === 'unknown' || ansible === 'unknown') return { alive: true, supervised: false, message: unknown(claim.ansible) };
+  if (supervisor === 'unknown' || ansible === 'unknown')
+    return { alive: true, supervised: false, message: unknown(claim.ansible) };
   const message = supervisor === 'dead' && ansible === 'alive' ? 'its supervisor is gone; it goes on' : null;
   return { alive: supervisor === 'alive' || ansible === 'alive', supervised: supervisor === 'alive', message };
 }
@@ -80,7 +82,8 @@ async function lookAtFiles(folder: string, claimNumber: number, { alive, supervi
 async function readStart(folder: string): Promise<StartedAt> {
   const started = await readRecord(folder, 'started', Started);
   if (started === undefined) return { startedAt: null, startedMonotonicNs: null };
-  if (started !== 'corrupt') return { startedAt: new Date(started.at * 1000), startedMonotonicNs: started.monotonic_ns };
+  if (started !== 'corrupt')
+    return { startedAt: new Date(started.at * 1000), startedMonotonicNs: started.monotonic_ns };
   const { mtime } = await stat(path.join(folder, 'started'));
   return { startedAt: mtime, startedMonotonicNs: null };
 }

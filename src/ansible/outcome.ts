@@ -16,13 +16,19 @@ export function outcomeOf(seen: FinalLook, reason: string): Outcome {
 
 /** The outcome of an attempt whose folder is gone: it is not started any more (R1); whether it was, nobody can tell. */
 export function outcomeOfAbsent(): Outcome {
-  return { status: 'failed', failure: { kind: 'lost', message: 'Its attempt folder is gone, with all that told whether it ran' }, ...unknownEnd() };
+  return {
+    status: 'failed',
+    failure: { kind: 'lost', message: 'Its attempt folder is gone, with all that told whether it ran' },
+    ...unknownEnd(),
+  };
 }
 
 function neverStarted(cause: string, reason: string): Outcome {
   const ended = unknownEnd();
-  if (cause === 'launch') return { status: 'failed', failure: { kind: 'launch', message: `It could not be started: ${reason}` }, ...ended };
-  if (cause === 'lost') return { status: 'failed', failure: { kind: 'lost', message: `It was never started: ${reason}` }, ...ended };
+  if (cause === 'launch')
+    return { status: 'failed', failure: { kind: 'launch', message: `It could not be started: ${reason}` }, ...ended };
+  if (cause === 'lost')
+    return { status: 'failed', failure: { kind: 'lost', message: `It was never started: ${reason}` }, ...ended };
   return { status: 'canceled', reason: reason || 'canceled before it started', ...ended };
 }
 
@@ -59,7 +65,10 @@ function failureOf({ rc, signal, cause, storage, launch, lost }: Result): Failur
   if (typeof lost === 'string') return { kind: 'lost', message: lost };
   if (storage !== null) {
     const why = storage.reason ?? 'the disk refused it';
-    return { kind: 'storage', message: `${storage.lost_bytes} bytes of its output or events were lost (${why}); rc is ${rc ?? 'unknown'}` };
+    return {
+      kind: 'storage',
+      message: `${storage.lost_bytes} bytes of its output or events were lost (${why}); rc is ${rc ?? 'unknown'}`,
+    };
   }
   if (signal !== null) return { kind: 'killed', message: `ansible-playbook was ended by signal ${signal}`, signal };
   if (rc === null) return { kind: 'lost', message: 'It ended, and its exit status is not known' };

@@ -21,14 +21,25 @@ export type Claimed = z.infer<typeof Claimed>;
 export type Ended = z.infer<typeof Ended>;
 
 /** Detaches a supervisor for an attempt, with the environment that Ansible gets. Answers as soon as it is known whether it may start. */
-export async function supervise(programs: Programs, folder: string, token: string, env: Record<string, string>): Promise<Claimed> {
+export async function supervise(
+  programs: Programs,
+  folder: string,
+  token: string,
+  env: Record<string, string>,
+): Promise<Claimed> {
   return call(programs, ['supervise', folder, token], Claimed, env);
 }
 
 /** Ends an attempt: cause on record, TERM, KILL after `graceMs`, verified. May be repeated. */
 export async function endProcesses(
   programs: Programs,
-  { folder, marker, cause, reason, graceMs }: { folder: string; marker: string; cause: string; reason: string; graceMs: number },
+  {
+    folder,
+    marker,
+    cause,
+    reason,
+    graceMs,
+  }: { folder: string; marker: string; cause: string; reason: string; graceMs: number },
 ): Promise<Ended> {
   return call(programs, ['end', folder, marker, cause, String(graceMs / 1000), reason], Ended);
 }
@@ -39,7 +50,12 @@ export async function listMembers(programs: Programs, folder: string, marker: st
 }
 
 /** Runs one verb in a session of its own and reads its one line; a supervisor that it leaves behind holds no pipe of ours. */
-async function call<S extends z.ZodType>({ root, python }: Programs, verb: string[], answer: S, env: Record<string, string> = {}): Promise<z.output<S>> {
+async function call<S extends z.ZodType>(
+  { root, python }: Programs,
+  verb: string[],
+  answer: S,
+  env: Record<string, string> = {},
+): Promise<z.output<S>> {
   const program = path.join(root, 'python', 'longhaul_attempt');
   // -S: site-packages are not needed to supervise, and not to be waited for.
   const child = spawn(python, ['-I', '-S', program, ...verb], {

@@ -53,7 +53,11 @@ export const Cause = z.object({ cause: z.enum(['cancel', 'terminated', 'timeout'
 /**
  * Reads a record: undefined if there is none, `corrupt` if it can't be read as one (empty, half-written, of another shape).
  */
-export async function readRecord<S extends z.ZodType>(folder: string, name: string, schema: S): Promise<z.output<S> | 'corrupt' | undefined> {
+export async function readRecord<S extends z.ZodType>(
+  folder: string,
+  name: string,
+  schema: S,
+): Promise<z.output<S> | 'corrupt' | undefined> {
   let text: string;
   try {
     text = await readFile(path.join(folder, name), 'utf8');
@@ -73,7 +77,9 @@ export async function readRecord<S extends z.ZodType>(folder: string, name: stri
 
 /** The claim that counts: the last one. */
 export async function readLastClaim(folder: string): Promise<{ number: number; claim: Claim | 'corrupt' } | undefined> {
-  const numbers = (await namesIn(folder)).map((name) => /^claim\.(\d+)$/.exec(name)?.[1]).filter((digits) => digits !== undefined);
+  const numbers = (await namesIn(folder))
+    .map((name) => /^claim\.(\d+)$/.exec(name)?.[1])
+    .filter((digits) => digits !== undefined);
   if (numbers.length === 0) return undefined;
   const number = Math.max(...numbers.map(Number));
   return { number, claim: (await readRecord(folder, `claim.${number}`, Claim)) ?? 'corrupt' };

@@ -35,14 +35,19 @@ const Groups: z.ZodType<Record<string, InventoryGroup | null>> = z
   .record(z.string(), z.union([Group, z.null()]))
   .superRefine((groups, context) => {
     for (const group of Object.keys(groups)) {
-      if (!variablePattern.test(group)) context.addIssue({ code: 'custom', path: [group], message: `"${group}" is not a group name` });
+      if (!variablePattern.test(group))
+        context.addIssue({ code: 'custom', path: [group], message: `"${group}" is not a group name` });
     }
   });
 
-const HostListOrFile = z.string().min(1).max(100_000).superRefine((value, context) => {
-  const refusal = value.includes(',') ? refusedHostList(value) : refusedFile(value);
-  if (refusal !== undefined) context.addIssue({ code: 'custom', message: refusal });
-});
+const HostListOrFile = z
+  .string()
+  .min(1)
+  .max(100_000)
+  .superRefine((value, context) => {
+    const refusal = value.includes(',') ? refusedHostList(value) : refusedFile(value);
+    if (refusal !== undefined) context.addIssue({ code: 'custom', message: refusal });
+  });
 
 /** A host list (`a,b` or `a,`), a file below the inventories folder, or groups inline. */
 export const Inventory = z.union([HostListOrFile, Groups]);
@@ -50,7 +55,10 @@ export type Inventory = z.infer<typeof Inventory>;
 
 /** The hosts of a host list such as `localhost,` or `a,b`. */
 export function hostsOfList(list: string): string[] {
-  return list.split(',').map((host) => host.trim()).filter((host) => host !== '');
+  return list
+    .split(',')
+    .map((host) => host.trim())
+    .filter((host) => host !== '');
 }
 
 function refusedHostList(list: string): string | undefined {
@@ -61,6 +69,9 @@ function refusedHostList(list: string): string | undefined {
 }
 
 function refusedFile(file: string): string | undefined {
-  if (file.startsWith('/') || file.split('/').includes('..')) return 'a file below the inventories folder, without a leading / or ..';
-  return /^[A-Za-z0-9_.][A-Za-z0-9_./@+=-]*$/.test(file) ? undefined : 'a host list (with a comma, as "localhost,"), or a file below the inventories folder';
+  if (file.startsWith('/') || file.split('/').includes('..'))
+    return 'a file below the inventories folder, without a leading / or ..';
+  return /^[A-Za-z0-9_.][A-Za-z0-9_./@+=-]*$/.test(file)
+    ? undefined
+    : 'a host list (with a comma, as "localhost,"), or a file below the inventories folder';
 }

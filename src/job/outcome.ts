@@ -25,7 +25,9 @@ const ended = {
   stats: Stats,
   started_at: z.string().nullable().describe('RFC 3339; null if it never started'),
   finished_at: z.string(),
-  leftovers: z.array(LeftProcess).describe('Processes that the playbook left running (daemons, async jobs); they were not killed'),
+  leftovers: z
+    .array(LeftProcess)
+    .describe('Processes that the playbook left running (daemons, async jobs); they were not killed'),
 };
 
 /** How an attempt, and with the last one the job, ended. */

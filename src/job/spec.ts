@@ -21,7 +21,9 @@ const ExtraVars = z.record(z.string(), z.unknown()).superRefine((variables, cont
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.:+@ -]*$/;
 const Tags = z
   .union([z.string(), z.array(z.string())])
-  .transform((tags) => (typeof tags === 'string' ? tags.split(',') : tags).map((tag) => tag.trim()).filter((tag) => tag !== ''))
+  .transform((tags) =>
+    (typeof tags === 'string' ? tags.split(',') : tags).map((tag) => tag.trim()).filter((tag) => tag !== ''),
+  )
   .pipe(z.array(z.string().max(200).regex(tagPattern, 'a tag: letters, digits, _ . : + @ - and spaces')).max(200));
 
 /** An Ansible host pattern. `@file` would read a file of the node; braces could only be a template. */
@@ -31,7 +33,9 @@ const Limit = z
   .max(10_000)
   .refine((limit) => !/[{}\p{Cc}]/u.test(limit), { error: 'a host pattern, without braces and control characters' })
   // Ansible reads a file for a part that begins with @, and finds parts where one would not look for them.
-  .refine((limit) => !limit.includes('@') && !limit.startsWith('-'), { error: '"@file" and options are not allowed here' });
+  .refine((limit) => !limit.includes('@') && !limit.startsWith('-'), {
+    error: '"@file" and options are not allowed here',
+  });
 
 /** What a caller asks for with `POST /jobs`. Unknown fields are refused. */
 export const JobSpec = z
@@ -51,12 +55,20 @@ export const JobSpec = z
     diff: z.boolean().default(false),
     verbosity: z.int().min(0).max(6).default(0),
     become: z.boolean().default(false),
-    timeout: z.number().positive().max(tenYears).optional().describe('Seconds from the start after which its processes are killed'),
+    timeout: z
+      .number()
+      .positive()
+      .max(tenYears)
+      .optional()
+      .describe('Seconds from the start after which its processes are killed'),
     retry: RetryPolicy.default({ max_attempts: 3, backoff: [30, 60], on: ['lost', 'launch'] }),
     on_node_lost: z.enum(['wait']).default('wait').describe('A job whose node is away waits for it'),
     priority: z.int().min(1).max(5).default(3).describe('1 is served first'),
     labels: z.array(z.string().min(1).max(200)).max(50).default([]),
-    when_finished: z.enum(['return', 'rerun', 'rerun_if_failed']).default('return').describe('What submitting a finished name again does'),
+    when_finished: z
+      .enum(['return', 'rerun', 'rerun_if_failed'])
+      .default('return')
+      .describe('What submitting a finished name again does'),
     workspace: Name.default('default'),
     metadata: z
       .record(z.string(), z.unknown())
@@ -78,7 +90,17 @@ export const JobSpec = z
 export type JobSpec = z.output<typeof JobSpec>;
 
 /** Fields that may differ when a name is submitted again. */
-const incidental = ['when_finished', 'priority', 'metadata', 'ttl', 'workspace', 'labels', 'retry', 'name', 'playbook_name'] as const;
+const incidental = [
+  'when_finished',
+  'priority',
+  'metadata',
+  'ttl',
+  'workspace',
+  'labels',
+  'retry',
+  'name',
+  'playbook_name',
+] as const;
 
 /**
  * The fields in which two specs of one name differ, sorted; empty if they ask for the same work.

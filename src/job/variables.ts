@@ -3,7 +3,14 @@
  * for a program on the node would turn data into code (design: "values are data").
  */
 
-const allowed = new Set(['ansible_user', 'ansible_port', 'ansible_host', 'ansible_connection', 'ansible_become', 'ansible_become_user']);
+const allowed = new Set([
+  'ansible_user',
+  'ansible_port',
+  'ansible_host',
+  'ansible_connection',
+  'ansible_become',
+  'ansible_become_user',
+]);
 const allowedConnections = new Set(['ssh', 'local']);
 /** Keywords and magic variables that Ansible would read settings from, whatever their prefix. */
 const reserved = new Set(['vars', 'hostvars', 'environment', 'ansible_async_dir']);
@@ -14,7 +21,8 @@ export const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** Why `name: value` is refused as an Ansible variable; undefined if it may be set. */
 export function refusedVariable(name: string, value: unknown): string | undefined {
-  if (!variablePattern.test(name)) return `"${name}" is not a variable name: use letters, digits and _, not starting with a digit`;
+  if (!variablePattern.test(name))
+    return `"${name}" is not a variable name: use letters, digits and _, not starting with a digit`;
   if (reserved.has(name)) return `"${name}" is reserved by Ansible`;
   if (!name.startsWith('ansible_')) return undefined;
   if (!allowed.has(name)) {
@@ -23,7 +31,8 @@ export function refusedVariable(name: string, value: unknown): string | undefine
   if (name === 'ansible_connection' && !(typeof value === 'string' && allowedConnections.has(value))) {
     return 'ansible_connection may be "ssh" or "local"';
   }
-  if (typeof value === 'string' && !hostPattern.test(value)) return `the value of "${name}" has characters that are not allowed there`;
+  if (typeof value === 'string' && !hostPattern.test(value))
+    return `the value of "${name}" has characters that are not allowed there`;
   if (typeof value === 'object' && value !== null) return `"${name}" takes a plain value`;
   return undefined;
 }

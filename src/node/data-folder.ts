@@ -54,7 +54,9 @@ async function markRuns({ root, runs }: DataFolder): Promise<void> {
 }
 
 async function tryLinks(folder: string): Promise<void> {
-  const [one, two, three] = ['a', 'b', 'c'].map((name) => path.join(folder, `.try.${randomBytes(4).toString('hex')}.${name}`)) as [string, string, string];
+  const [one, two, three] = ['a', 'b', 'c'].map((name) =>
+    path.join(folder, `.try.${randomBytes(4).toString('hex')}.${name}`),
+  ) as [string, string, string];
   try {
     await writeDurably(one, 'x');
     await link(one, two);
@@ -89,7 +91,9 @@ export async function requireSpace(folder: string, minFreeBytes: number): Promis
   const free = bavail * bsize;
   if (free >= minFreeBytes) return;
   const [has, needs] = [free, minFreeBytes].map((bytes) => `${Math.floor(bytes / 1e6)} MB`);
-  throw new DataFolderError(`${folder} has ${has} free, and ${needs} are needed (MIN_FREE_MB). Free some, or move DATA_DIR.`);
+  throw new DataFolderError(
+    `${folder} has ${has} free, and ${needs} are needed (MIN_FREE_MB). Free some, or move DATA_DIR.`,
+  );
 }
 
 async function exists(file: string): Promise<boolean> {

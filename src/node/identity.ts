@@ -11,7 +11,9 @@ export function nodeIdOf(dataDir: string, override?: string): string {
   if (override !== undefined) return override;
   const folder = realpathSync(dataDir);
   const { ino } = statSync(folder, { bigint: true });
-  const hash = createHash('sha256').update(JSON.stringify([machineId(), folder, String(ino)])).digest('hex');
+  const hash = createHash('sha256')
+    .update(JSON.stringify([machineId(), folder, String(ino)]))
+    .digest('hex');
   return `node-${hash.slice(0, 12)}`;
 }
 

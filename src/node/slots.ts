@@ -37,7 +37,8 @@ export class Slots {
   async open(): Promise<void> {
     await makeFolder(this.folder);
     // What a crash left of an earlier try to take a slot.
-    for (const name of await namesIn(this.folder)) if (name.startsWith('.')) await removeIfThere(path.join(this.folder, name));
+    for (const name of await namesIn(this.folder))
+      if (name.startsWith('.')) await removeIfThere(path.join(this.folder, name));
     try {
       this.watcher = watch(this.folder, () => this.events.emit('change'));
       this.watcher.on('error', () => this.watcher?.close());
@@ -133,5 +134,10 @@ export class Slots {
 }
 
 function isSame(one: SlotHolder | undefined, other: SlotHolder): boolean {
-  return one?.run_id === other.run_id && one.attempt === other.attempt && one.workflow_id === other.workflow_id && one.node === other.node;
+  return (
+    one?.run_id === other.run_id &&
+    one.attempt === other.attempt &&
+    one.workflow_id === other.workflow_id &&
+    one.node === other.node
+  );
 }

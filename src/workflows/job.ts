@@ -11,7 +11,14 @@ import {
 } from '@temporalio/workflow';
 import type { NodeActivities, PlacementActivities } from '../activities/index.js';
 import type { Outcome } from '../job/outcome.js';
-import { nodeTaskQueue, progressQuery, type AttemptRecord, type AttemptRef, type JobInput, type JobProgress } from '../job/protocol.js';
+import {
+  nodeTaskQueue,
+  progressQuery,
+  type AttemptRecord,
+  type AttemptRef,
+  type JobInput,
+  type JobProgress,
+} from '../job/protocol.js';
 import { backoffBeforeNext } from '../job/retry.js';
 
 /** Silence is not death (R4): an activity is repeated until it answers, however long its node stays away. */
@@ -55,18 +62,30 @@ async function runToTheEnd(input: JobInput, progress: JobProgress): Promise<Outc
       const backoff = backoffBeforeNext(input.spec.retry, number, outcome.failure.kind);
       if (backoff === undefined) return outcome;
       progress.stage = 'waiting';
-      upsertMemo({ placement: null, retry_at: new Date(Date.now() + backoff).toISOString(), attempts: progress.attempts });
+      upsertMemo({
+        placement: null,
+        retry_at: new Date(Date.now() + backoff).toISOString(),
+        attempts: progress.attempts,
+      });
       if ((await Promise.race([sleep(Math.max(1, backoff)), canceled])) === 'canceled') return canceledAfter(outcome);
     }
   });
 }
 
-async function attempt(input: JobInput, number: number, progress: JobProgress, canceled: Promise<'canceled'>): Promise<Outcome> {
+async function attempt(
+  input: JobInput,
+  number: number,
+  progress: JobProgress,
+  canceled: Promise<'canceled'>,
+): Promise<Outcome> {
   const { workflowId, runId } = workflowInfo();
   progress.stage = 'placing';
   // Placing takes milliseconds: where no answer comes, its worker has died, and another may try.
   const { place } = proxyActivities<PlacementActivities>({ ...untilAnswered, startToCloseTimeout: '10s' });
-  const placed = await Promise.race([place({ workflow_id: workflowId, run_id: runId, attempt: number, input }), canceled]);
+  const placed = await Promise.race([
+    place({ workflow_id: workflowId, run_id: runId, attempt: number, input }),
+    canceled,
+  ]);
   // Nothing was scheduled that could start it; a reservation that was made is dropped by its node's sweep.
   if (placed === 'canceled') return neverStarted();
 
@@ -95,10 +114,26 @@ async function attempt(input: JobInput, number: number, progress: JobProgress, c
 /** Canceled between two attempts: the times are those of the last one. */
 function canceledAfter({ rc, stats, started_at, leftovers }: Outcome): Outcome {
   const finished_at = new Date().toISOString();
-  return { status: 'canceled', reason: 'canceled before its next attempt', rc, stats, started_at, finished_at, leftovers };
+  return {
+    status: 'canceled',
+    reason: 'canceled before its next attempt',
+    rc,
+    stats,
+    started_at,
+    finished_at,
+    leftovers,
+  };
 }
 
 function neverStarted(): Outcome {
   const at = new Date().toISOString();
-  return { status: 'canceled', reason: 'canceled before it started', rc: null, stats: {}, started_at: null, finished_at: at, leftovers: [] };
+  return {
+    status: 'canceled',
+    reason: 'canceled before it started',
+    rc: null,
+    stats: {},
+    started_at: null,
+    finished_at: at,
+    leftovers: [],
+  };
 }

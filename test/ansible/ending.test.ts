@@ -37,6 +37,18 @@ describe('a cancel', () => {
     expect(await watching).toMatchObject({ status: 'canceled' });
   });
 
+  test('ends a child that cut its ties, also when its parents die first and nobody supervises', async () => {
+    await using bench = await AttemptBench.open({ playbook: 'untied.yml' });
+    const watching = bench.run(await bench.place());
+    await bench.ledgerHas('staying');
+    const child = Number(await readFile(path.join(bench.job.dataDir, 'ledger.pid'), 'utf8'));
+    kill(await bench.claimant('supervisor'), 'SIGKILL');
+    expect(isAlive(child)).toBe(true);
+    await bench.cancel();
+    expect(isAlive(child)).toBe(false);
+    expect(await watching).toMatchObject({ status: 'canceled' });
+  });
+
   test('by several at once, again and again, gives one answer', async () => {
     await using bench = await AttemptBench.open({ playbook: 'stubborn.yml' });
     const watching = bench.run(await bench.place());

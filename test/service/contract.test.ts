@@ -12,7 +12,11 @@ afterAll(() => service.destroy());
 describe('a playbook submitted over HTTP', () => {
   it('is accepted, and shows pending, running and successful with its result', async () => {
     const trace = path.join(service.folder, 'seed');
-    const answer = await service.post('/api/v1/jobs', { playbook: 'gate.yml', name: 'seed', extra_vars: { trace, gate: `${trace}.gate` } });
+    const answer = await service.post('/api/v1/jobs', {
+      playbook: 'gate.yml',
+      name: 'seed',
+      extra_vars: { trace, gate: `${trace}.gate` },
+    });
     expect(answer.status).toBe(202);
     expect(answer.body).toMatchObject({ job_id: 'gate:seed', status: 'pending', created: true, name: 'seed' });
     expect(Date.parse(answer.body.created_at)).not.toBeNaN();
@@ -22,7 +26,12 @@ describe('a playbook submitted over HTTP', () => {
     expect(running).toMatchObject({ attempt: 1, finished_at: null, result: null, error: null });
     service.file('seed.gate', '');
     const ended = await service.ended('gate:seed');
-    expect(ended).toMatchObject({ status: 'successful', error: null, failure: null, result: { rc: 0, stdout_truncated: false } });
+    expect(ended).toMatchObject({
+      status: 'successful',
+      error: null,
+      failure: null,
+      result: { rc: 0, stdout_truncated: false },
+    });
     expect(ended.result.stats.localhost).toMatchObject({ ok: 3, changed: 3, failures: 0 });
     expect(ended.result.stdout).toContain('PLAY RECAP');
     expect(ended.created_at <= ended.started_at && ended.started_at <= ended.finished_at).toBe(true);
@@ -36,7 +45,10 @@ describe('a playbook submitted over HTTP', () => {
   });
 
   it('takes variables', async () => {
-    const answer = await service.post('/api/v1/jobs?sync=true', { playbook: 'hello.yml', extra_vars: { name: 'Ansible' } });
+    const answer = await service.post('/api/v1/jobs?sync=true', {
+      playbook: 'hello.yml',
+      extra_vars: { name: 'Ansible' },
+    });
     expect(answer.body.stdout).toContain('Hello, Ansible!');
   });
 
@@ -81,7 +93,12 @@ describe('a wrong request', () => {
     ['a wrong type', { playbook: 'hello.yml', forks: 'many' }, 422, undefined],
     ['no playbook', {}, 422, undefined],
     ['a ttl beyond the retention', { playbook: 'hello.yml', ttl: 40 * 24 * 3600 }, 422, undefined],
-    ['a variable that would run code here', { playbook: 'hello.yml', extra_vars: { ansible_python_interpreter: '/tmp/evil' } }, 422, undefined],
+    [
+      'a variable that would run code here',
+      { playbook: 'hello.yml', extra_vars: { ansible_python_interpreter: '/tmp/evil' } },
+      422,
+      undefined,
+    ],
     ['a limit that reads a file', { playbook: 'hello.yml', limit: '@/etc/passwd' }, 422, undefined],
   ])('%s is refused', async (_what, spec, status, said) => {
     const answer = await service.post('/api/v1/jobs', spec);
@@ -89,7 +106,8 @@ describe('a wrong request', () => {
     expect(answer.headers.get('content-type')).toContain('application/problem+json');
     expect(answer.body).toMatchObject({ status });
     if (said !== undefined) expect(`${answer.body.title} ${answer.body.detail}`).toContain(said);
-    if (status === 422) expect(answer.body.errors[0]).toMatchObject({ pointer: expect.any(String), detail: expect.any(String) });
+    if (status === 422)
+      expect(answer.body.errors[0]).toMatchObject({ pointer: expect.any(String), detail: expect.any(String) });
   });
 
   it('for a job that is not there, or has no possible name, is a 404', async () => {
@@ -102,11 +120,17 @@ describe('a wrong request', () => {
 
   it('of broken JSON is a 400, and of too large a body a 413', async () => {
     expect((await service.post('/api/v1/jobs', '{"playbook": ')).status).toBe(400);
-    expect((await service.post('/api/v1/jobs', { playbook: 'hello.yml', metadata: { x: 'y'.repeat(1_100_000) } })).status).toBe(413);
+    expect(
+      (await service.post('/api/v1/jobs', { playbook: 'hello.yml', metadata: { x: 'y'.repeat(1_100_000) } })).status,
+    ).toBe(413);
   });
 
   it('from a page of another origin does nothing', async () => {
-    const answer = await service.post('/api/v1/jobs', { playbook: 'hello.yml', name: 'foreign' }, { origin: 'http://evil.example' });
+    const answer = await service.post(
+      '/api/v1/jobs',
+      { playbook: 'hello.yml', name: 'foreign' },
+      { origin: 'http://evil.example' },
+    );
     expect(answer.status).toBe(403);
     expect((await service.get('/api/v1/jobs/hello:foreign')).status).toBe(404);
   });

@@ -25,7 +25,11 @@ async function workOf(name: string): Promise<string[]> {
 }
 
 async function submitLines(name: string): Promise<{ job_id: string; run_id: string }> {
-  return service.submit({ playbook: 'lines.yml', name, extra_vars: { trace: path.join(service.folder, name), pause: '0.3' } });
+  return service.submit({
+    playbook: 'lines.yml',
+    name,
+    extra_vars: { trace: path.join(service.folder, name), pause: '0.3' },
+  });
 }
 
 const linesOf = (name: string): string => readFileSync(path.join(service.folder, name), 'utf8');
@@ -57,7 +61,13 @@ it(`kill -9 of any part, at any moment, ${rounds} times: every line once, every 
       toTruth.push(await timeToTruth(job));
     }
     const ended = await service.ended(job.job_id);
-    expect({ round, said, status: ended.status, attempt: ended.attempt, run: ended.run_id }).toEqual({ round, said, status: 'successful', attempt: 1, run: job.run_id });
+    expect({ round, said, status: ended.status, attempt: ended.attempt, run: ended.run_id }).toEqual({
+      round,
+      said,
+      status: 'successful',
+      attempt: 1,
+      run: job.run_id,
+    });
     expect({ round, said, lines: linesOf(name) }).toEqual({ round, said, lines: eachOnce });
     expect({ round, said, work: await workOf(name) }).toEqual({ round, said, work: expected });
   }

@@ -66,7 +66,10 @@ it('a cancel while the worker is dead is canceling, and canceled once a worker i
   expect((await service.job(job.job_id)).status).toBe('canceling');
   expect(service.alive(job).length).toBeGreaterThan(0);
   for (const { pid } of frozen) signal(pid, 'SIGKILL');
-  expect(await service.ended(job.job_id)).toMatchObject({ status: 'canceled', error: expect.stringContaining('not needed') });
+  expect(await service.ended(job.job_id)).toMatchObject({
+    status: 'canceled',
+    error: expect.stringContaining('not needed'),
+  });
   expect(service.alive(job)).toEqual([]);
   expect(linesOf('unwatched')).toEqual(['begun']);
 });
@@ -75,7 +78,9 @@ it('a killed parent leaves nothing of the service behind, and the next start fin
   const job = await service.submit(gated('orphan'));
   await service.reaches(job.job_id, 'running');
   service.kill('parent');
-  await until('the children to end', () => ['temporal', 'worker', 'api'].every((role) => service.processesOf(role as 'api').length === 0));
+  await until('the children to end', () =>
+    ['temporal', 'worker', 'api'].every((role) => service.processesOf(role as 'api').length === 0),
+  );
   await service.start();
   service.file('orphan.gate', '');
   expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });

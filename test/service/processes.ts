@@ -42,7 +42,11 @@ export function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /** Waits until `condition` gives something other than false or undefined; fails after `seconds`, naming `what`. */
-export async function until<T>(what: string, condition: () => T | Promise<T>, seconds = 90): Promise<Exclude<T, false | undefined>> {
+export async function until<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  seconds = 90,
+): Promise<Exclude<T, false | undefined>> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const value = await condition();
@@ -57,7 +61,13 @@ function read(pid: number): Process | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     const [state = 'X', ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-    return { pid, ppid: Number(ppid), state, command, environment: readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0') };
+    return {
+      pid,
+      ppid: Number(ppid),
+      state,
+      command,
+      environment: readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0'),
+    };
   } catch {
     return undefined; // gone meanwhile
   }

@@ -19,7 +19,9 @@ const submit = (spec: object): Promise<Answer> => service.post('/api/v1/jobs', s
 it('50 clients that submit one name at once through two API processes get one run', async () => {
   const urls = [service.url, await service.secondApi()];
   const spec = gated('race');
-  const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => service.post(`${urls[i % 2]}/api/v1/jobs`, spec)));
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, i) => service.post(`${urls[i % 2]}/api/v1/jobs`, spec)),
+  );
   expect(answers.map(({ status }) => status).sort()).toEqual([...Array<number>(49).fill(200), 202]);
   expect(new Set(answers.map(({ body }) => `${body.job_id} ${body.run_id}`)).size).toBe(1);
   expect(answers.filter(({ body }) => body.created).length).toBe(1);
@@ -52,14 +54,18 @@ it('a finished name is returned, or run again where that is asked for', async ()
 
   const unneeded = await submit({ playbook: 'hello.yml', name: 'again', when_finished: 'rerun_if_failed' });
   expect(unneeded.status).toBe(200);
-  expect((await submit({ playbook: 'hello.yml', name: 'again', when_finished: 'rerun_if_failed', forks: 2 })).status).toBe(409);
+  expect(
+    (await submit({ playbook: 'hello.yml', name: 'again', when_finished: 'rerun_if_failed', forks: 2 })).status,
+  ).toBe(409);
 
   const rerun = await submit({ playbook: 'hello.yml', name: 'again', when_finished: 'rerun', forks: 2 });
   expect(rerun.status).toBe(202);
   expect(rerun.body.run_id).not.toBe(first.body.run_id);
   await service.ended('hello:again');
   const { body } = await service.get('/api/v1/jobs/hello:again/runs');
-  expect(body.items.map((run: { run_id: string }) => run.run_id).sort()).toEqual([first.body.run_id, rerun.body.run_id].sort());
+  expect(body.items.map((run: { run_id: string }) => run.run_id).sort()).toEqual(
+    [first.body.run_id, rerun.body.run_id].sort(),
+  );
   expect((await service.get(`/api/v1/jobs/hello:again?run=${first.body.run_id}`)).body.run_id).toBe(first.body.run_id);
 });
 
@@ -67,7 +73,9 @@ it('a failed or canceled name is run again by rerun_if_failed, also with another
   await submit({ playbook: 'failing.yml', name: 'retry' });
   await service.ended('failing:retry');
   expect((await submit({ playbook: 'failing.yml', name: 'retry' })).status).toBe(200);
-  expect((await submit({ playbook: 'failing.yml', name: 'retry', when_finished: 'rerun_if_failed', forks: 3 })).status).toBe(202);
+  expect(
+    (await submit({ playbook: 'failing.yml', name: 'retry', when_finished: 'rerun_if_failed', forks: 3 })).status,
+  ).toBe(202);
   await service.ended('failing:retry');
 
   await submit(gated('stopped'));

@@ -89,7 +89,8 @@ export class Service {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.parent = child;
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => (this.output += part.toString()));
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (part: Buffer) => (this.output += part.toString()));
     await this.ready();
   }
 
@@ -151,13 +152,17 @@ export class Service {
   }
 
   get = (address: string): Promise<Answer> => this.call('GET', address);
-  post = (address: string, body?: unknown, headers?: Record<string, string>): Promise<Answer> => this.call('POST', address, body, headers);
+  post = (address: string, body?: unknown, headers?: Record<string, string>): Promise<Answer> =>
+    this.call('POST', address, body, headers);
   delete = (address: string): Promise<Answer> => this.call('DELETE', address);
 
   /** One request; `address` is a path, or a whole URL. */
   async call(method: string, address: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
     const url = address.startsWith('http') ? address : `${this.url}${address}`;
-    const init: RequestInit = { method, headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers } };
+    const init: RequestInit = {
+      method,
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    };
     if (body !== undefined) init.body = typeof body === 'string' ? body : JSON.stringify(body);
     const answer = await fetch(url, init);
     const text = await answer.text();
@@ -185,12 +190,17 @@ export class Service {
         async () => {
           const answer = await this.get(`/api/v1/jobs/${encodeURIComponent(jobId)}?wait=5`).catch(() => undefined);
           last = answer?.body ?? last;
-          return answer?.status === 200 && ['successful', 'failed', 'canceled'].includes(answer.body.status) && answer.body;
+          return (
+            answer?.status === 200 && ['successful', 'failed', 'canceled'].includes(answer.body.status) && answer.body
+          );
         },
         seconds,
       );
     } catch (error) {
-      throw new Error(`${(error as Error).message}: ${JSON.stringify(last)}\n${this.output.slice(-2000)}\n${this.logs()}`, { cause: error });
+      throw new Error(
+        `${(error as Error).message}: ${JSON.stringify(last)}\n${this.output.slice(-2000)}\n${this.logs()}`,
+        { cause: error },
+      );
     }
   }
 
@@ -198,7 +208,11 @@ export class Service {
   async reaches(jobId: string, status: string, seconds = 60): Promise<Answer['body']> {
     let last: Answer['body'];
     try {
-      return await until(`${jobId} to be ${status}`, async () => (last = await this.job(jobId).catch(() => undefined))?.status === status && last, seconds);
+      return await until(
+        `${jobId} to be ${status}`,
+        async () => (last = await this.job(jobId).catch(() => undefined))?.status === status && last,
+        seconds,
+      );
     } catch (error) {
       throw new Error(`${(error as Error).message}: ${JSON.stringify(last)}\n${this.logs()}`, { cause: error });
     }
@@ -245,7 +259,10 @@ export class Service {
     const ours = (): Process[] =>
       livingProcesses().filter(
         ({ pid, environment, command }) =>
-          pid !== process.pid && (environment.includes(`DATA_DIR=${this.dataDir}`) || environment.includes(`PLAYBOOKS_DIR=${this.playbooksDir}`) || command.includes(this.folder)),
+          pid !== process.pid &&
+          (environment.includes(`DATA_DIR=${this.dataDir}`) ||
+            environment.includes(`PLAYBOOKS_DIR=${this.playbooksDir}`) ||
+            command.includes(this.folder)),
       );
     const left = ours().filter(({ command }) => Object.values(commandOf).some((part) => command.includes(part)));
     await until('nothing of the service to be left', () => {
@@ -253,7 +270,8 @@ export class Service {
       return ours().length === 0;
     });
     rmSync(this.folder, { recursive: true, force: true });
-    if (left.length > 0) throw new Error(`npm start left processes behind: ${JSON.stringify(left.map(({ command }) => command))}`);
+    if (left.length > 0)
+      throw new Error(`npm start left processes behind: ${JSON.stringify(left.map(({ command }) => command))}`);
   }
 }
 

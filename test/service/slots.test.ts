@@ -35,12 +35,16 @@ it('of six jobs with a limit of five the sixth waits, also after kill -9 and res
   const watch = setInterval(() => (most = Math.max(most, attemptsAlive(service))), 100);
   const jobs: { job_id: string; run_id: string }[] = [];
   for (let n = 1; n <= 6; n++) jobs.push(await service.submit(gate(service, `slot-${n}`)));
-  const statuses = async (): Promise<string[]> => Promise.all(jobs.map(async ({ job_id }) => (await service.job(job_id)).status as string));
+  const statuses = async (): Promise<string[]> =>
+    Promise.all(jobs.map(async ({ job_id }) => (await service.job(job_id)).status as string));
   await until('five to run', async () => (await statuses()).filter((status) => status === 'running').length === 5);
   expect((await statuses()).filter((status) => status === 'pending')).toHaveLength(1);
 
   service.kill('worker');
-  await until('five to run after the worker was killed', () => service.processesOf('worker').length > 0 && attemptsAlive(service) === 5);
+  await until(
+    'five to run after the worker was killed',
+    () => service.processesOf('worker').length > 0 && attemptsAlive(service) === 5,
+  );
   service.kill('tree');
   await service.start();
   await delay(3000);
@@ -49,11 +53,13 @@ it('of six jobs with a limit of five the sixth waits, also after kill -9 and res
   expect(after.filter((status) => status === 'pending')).toHaveLength(1);
 
   service.file('gate', '');
-  for (const { job_id } of jobs) expect(await service.ended(job_id)).toMatchObject({ status: 'successful', attempt: 1 });
+  for (const { job_id } of jobs)
+    expect(await service.ended(job_id)).toMatchObject({ status: 'successful', attempt: 1 });
   clearInterval(watch);
   expect(most).toBe(5);
   expect(readdirSync(path.join(service.dataDir, 'slots'))).toEqual([]);
-  for (let n = 1; n <= 6; n++) expect(readFileSync(path.join(service.folder, `slot-${n}`), 'utf8')).toBe('begun\npassed\n');
+  for (let n = 1; n <= 6; n++)
+    expect(readFileSync(path.join(service.folder, `slot-${n}`), 'utf8')).toBe('begun\npassed\n');
 });
 
 it('a copied data folder is another node, which starts and ends nothing of the first one', async () => {
@@ -75,7 +81,12 @@ it('a copied data folder is another node, which starts and ends nothing of the f
 
   await first.start();
   first.file('gate', '');
-  expect(await first.ended(running.job_id)).toMatchObject({ status: 'successful', attempt: 1, node: expect.not.stringMatching(`^${(await copied.job(own.job_id)).node}$`) });
+  expect(await first.ended(running.job_id)).toMatchObject({
+    status: 'successful',
+    attempt: 1,
+    node: expect.not.stringMatching(`^${(await copied.job(own.job_id)).node}$`),
+  });
   expect(await first.ended(waiting.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
-  for (const name of ['original', 'waiting']) expect(readFileSync(path.join(first.folder, name), 'utf8')).toBe('begun\npassed\n');
+  for (const name of ['original', 'waiting'])
+    expect(readFileSync(path.join(first.folder, name), 'utf8')).toBe('begun\npassed\n');
 });

@@ -36,36 +36,45 @@ function fill(): () => void {
   };
 }
 
-it.skipIf(!isRoot)('a disk that gets full while a playbook talks: storage, and the playbook did all it had to do (skipped: needs root)', async () => {
-  const trace = path.join(service.folder, 'talkative');
-  const job = await service.submit({ playbook: 'talkative.yml', extra_vars: { trace } });
-  const ended = await service.ended(job.job_id);
-  expect(ended).toMatchObject({ status: 'failed', failure: { kind: 'storage' }, result: { rc: 0 }, attempt: 1 });
-  expect(readFileSync(trace, 'utf8')).toBe('done\n');
-  expect(ended.error).toContain('No space left');
-  expect((await service.delete(`/api/v1/jobs/${job.job_id}`)).status).toBe(204);
-});
+it.skipIf(!isRoot)(
+  'a disk that gets full while a playbook talks: storage, and the playbook did all it had to do (skipped: needs root)',
+  async () => {
+    const trace = path.join(service.folder, 'talkative');
+    const job = await service.submit({ playbook: 'talkative.yml', extra_vars: { trace } });
+    const ended = await service.ended(job.job_id);
+    expect(ended).toMatchObject({ status: 'failed', failure: { kind: 'storage' }, result: { rc: 0 }, attempt: 1 });
+    expect(readFileSync(trace, 'utf8')).toBe('done\n');
+    expect(ended.error).toContain('No space left');
+    expect((await service.delete(`/api/v1/jobs/${job.job_id}`)).status).toBe(204);
+  },
+);
 
-it.skipIf(!isRoot)('a disk that is full at the end: the verdict is told truly all the same (skipped: needs root)', async () => {
-  const trace = path.join(service.folder, 'full-end');
-  const job = await service.submit({ playbook: 'loud_end.yml', extra_vars: { trace, gate: `${trace}.gate` } });
-  await until('the playbook to have begun', () => existsSync(trace));
-  const free = fill();
-  service.file('full-end.gate', '');
-  const ended = await service.ended(job.job_id);
-  free();
-  expect(ended).toMatchObject({ status: 'failed', failure: { kind: 'storage' }, result: { rc: 0 }, attempt: 1 });
-  expect(readFileSync(trace, 'utf8')).toBe('begun\npassed\n');
-});
+it.skipIf(!isRoot)(
+  'a disk that is full at the end: the verdict is told truly all the same (skipped: needs root)',
+  async () => {
+    const trace = path.join(service.folder, 'full-end');
+    const job = await service.submit({ playbook: 'loud_end.yml', extra_vars: { trace, gate: `${trace}.gate` } });
+    await until('the playbook to have begun', () => existsSync(trace));
+    const free = fill();
+    service.file('full-end.gate', '');
+    const ended = await service.ended(job.job_id);
+    free();
+    expect(ended).toMatchObject({ status: 'failed', failure: { kind: 'storage' }, result: { rc: 0 }, attempt: 1 });
+    expect(readFileSync(trace, 'utf8')).toBe('begun\npassed\n');
+  },
+);
 
-it.skipIf(!isRoot)('a job that comes while the disk is full waits, says why, and runs when there is space (skipped: needs root)', async () => {
-  const free = fill();
-  const job = await service.submit({ playbook: 'hello.yml' });
-  const waiting = await until('the reason', async () => {
-    const document = await service.job(job.job_id);
-    return /space/i.test(document.progress.message ?? '') && document;
-  });
-  expect(waiting.status).toBe('pending');
-  free();
-  expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful' });
-});
+it.skipIf(!isRoot)(
+  'a job that comes while the disk is full waits, says why, and runs when there is space (skipped: needs root)',
+  async () => {
+    const free = fill();
+    const job = await service.submit({ playbook: 'hello.yml' });
+    const waiting = await until('the reason', async () => {
+      const document = await service.job(job.job_id);
+      return /space/i.test(document.progress.message ?? '') && document;
+    });
+    expect(waiting.status).toBe('pending');
+    free();
+    expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful' });
+  },
+);

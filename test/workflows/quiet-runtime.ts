@@ -4,6 +4,8 @@ import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/w
 export function quietRuntime(): void {
   Runtime.install({
     logger: new DefaultLogger('ERROR', () => undefined),
-    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }), forward: {} } },
+    telemetryOptions: {
+      logging: { filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }), forward: {} },
+    },
   });
 }

@@ -21,7 +21,8 @@ const gated = (name: string, more: object = {}): object => {
   const trace = path.join(service.folder, name);
   return { playbook: 'gate.yml', name, extra_vars: { trace, gate: `${trace}.gate` }, ...more };
 };
-const begun = (name: string): Promise<boolean> => until('the playbook to have begun', () => existsSync(path.join(service.folder, name)));
+const begun = (name: string): Promise<boolean> =>
+  until('the playbook to have begun', () => existsSync(path.join(service.folder, name)));
 const cancel = (job: Job): Promise<unknown> => service.post(`/api/v1/jobs/${job.job_id}/cancel`);
 const killBoth = (job: Job): void => {
   const { supervisor, ansible } = service.pidsOf(job);
@@ -81,7 +82,9 @@ try {
     await service.ended(job.job_id);
     const workflowId = `default/${job.job_id.replace(':', '/')}`;
     const history = await client.workflow.getHandle(workflowId, job.run_id).fetchHistory();
-    const json = JSON.stringify(JSON.parse(historyToJSON(history)), undefined, 1).replaceAll(packageRoot(), '.').replaceAll(service.folder, '/tmp/longhaul');
+    const json = JSON.stringify(JSON.parse(historyToJSON(history)), undefined, 1)
+      .replaceAll(packageRoot(), '.')
+      .replaceAll(service.folder, '/tmp/longhaul');
     writeFileSync(path.join(packageRoot(), 'test', 'workflows', 'histories', `${name}.json`), `${json}\n`);
     console.log(`recorded ${name}`);
   }

@@ -15,12 +15,14 @@ it('there is a history of every way in which a run ends', () => {
   expect(readdirSync(folder).sort()).toEqual(recordedHistories.map((name) => `${name}.json`).sort());
 });
 
-it.each(readdirSync(folder))("a worker of today continues the run of %s, begun by an earlier one", async (name) => {
+it.each(readdirSync(folder))('a worker of today continues the run of %s, begun by an earlier one', async (name) => {
   await Worker.runReplayHistory({ workflowBundle: bundle }, read(name), 'default/gate/recorded');
 });
 
-it('a history that today\'s workflows would not write is refused', async () => {
-  const history = read('success.json') as { events: { activityTaskScheduledEventAttributes?: { activityType: { name: string } } }[] };
+it("a history that today's workflows would not write is refused", async () => {
+  const history = read('success.json') as {
+    events: { activityTaskScheduledEventAttributes?: { activityType: { name: string } } }[];
+  };
   const scheduled = history.events.find((event) => event.activityTaskScheduledEventAttributes);
   scheduled!.activityTaskScheduledEventAttributes!.activityType.name = 'somethingElse';
   await expect(Worker.runReplayHistory({ workflowBundle: bundle }, history, 'default/gate/recorded')).rejects.toThrow();

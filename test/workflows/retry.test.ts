@@ -4,7 +4,13 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { packageRoot } from '../../src/config.js';
-import { jobWorkflowType, nodeTaskQueue, type AttemptRef, type JobInput, type Placement } from '../../src/job/protocol.js';
+import {
+  jobWorkflowType,
+  nodeTaskQueue,
+  type AttemptRef,
+  type JobInput,
+  type Placement,
+} from '../../src/job/protocol.js';
 import type { FailureKind } from '../../src/job/failure.js';
 import type { Outcome } from '../../src/job/outcome.js';
 import { JobSpec } from '../../src/job/spec.js';
@@ -41,7 +47,9 @@ async function runWith(kinds: readonly FailureKind[], retry?: object): Promise<{
     const at = new Date(await now()).toISOString();
     const ended = { rc: null, stats: {}, started_at: at, finished_at: at, leftovers: [] };
     const kind = kinds[attempt - 1];
-    return kind === undefined ? { status: 'successful', ...ended } : { status: 'failed', failure: { kind, message: kind }, ...ended };
+    return kind === undefined
+      ? { status: 'successful', ...ended }
+      : { status: 'failed', failure: { kind, message: kind }, ...ended };
   };
   const common = { connection: environment.nativeConnection, workflowBundle: bundle };
   const shared = await Worker.create({ ...common, taskQueue, activities: { place } });
