@@ -95,21 +95,22 @@ function whatIsLeft(run: RunEvidence, attempt: AttemptEvidence | null): string {
 }
 
 function closedState(run: RunEvidence, closed: RunClose, attempt: AttemptEvidence | null): JobState {
-  if (run.memo.outcome !== undefined) return endedState(run.memo.outcome);
+  if (run.memo.outcome !== undefined) return endedState(run.memo.outcome, closed.reason);
   const placement = placementOf(run);
   const gone = placement === null || (attempt !== null && (attempt.outcome !== null || attempt.over));
   if (!gone) return orphanedState(closed, placement.node, attempt);
   return abandonedState(closed, attempt?.outcome ?? null);
 }
 
-function endedState(outcome: Outcome): JobState {
+/** @param reason why it was canceled, where the history has it */
+function endedState(outcome: Outcome, reason: string | null): JobState {
   switch (outcome.status) {
     case 'successful':
       return { status: 'successful', stage: 'ended', message: 'Successful', outcome };
     case 'failed':
       return { status: 'failed', stage: 'ended', message: outcome.failure.message, failure: outcome.failure, outcome };
     case 'canceled':
-      return { status: 'canceled', stage: 'ended', message: `Canceled: ${outcome.reason}`, outcome };
+      return { status: 'canceled', stage: 'ended', message: `Canceled: ${reason ?? outcome.reason}`, outcome };
   }
 }
 

@@ -8,7 +8,7 @@ import type { PendingActivity, RunClose, RunEvidence } from '../../job/evidence.
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
-import { failureOfWorkflowTask, reasonOfTermination } from './history.js';
+import { failureOfWorkflowTask, reasonOfCancel, reasonOfTermination } from './history.js';
 
 const { PendingActivityState, WorkflowExecutionStatus } = proto.temporal.api.enums.v1;
 type Description = temporal.api.workflowservice.v1.IDescribeWorkflowExecutionResponse;
@@ -62,8 +62,16 @@ async function closeOf(
 ): Promise<RunClose | null> {
   const as = closedAs(info.status);
   if (as === null) return null;
-  const reason = as === 'terminated' ? await reasonOfTermination(engine, job, runId) : null;
+  const reason = await reasonOfClose(as, engine, job, runId);
   return { as, at: requiredTsToDate(info.closeTime, 'closeTime').toISOString(), reason };
+}
+
+async function reasonOfClose(
+  as: RunClose['as'],
+  ...run: Parameters<typeof reasonOfTermination>
+): Promise<string | null> {
+  if (as === 'terminated') return reasonOfTermination(...run);
+  return as === 'canceled' ? reasonOfCancel(...run) : null;
 }
 
 function closedAs(status: temporal.api.enums.v1.WorkflowExecutionStatus | null | undefined): RunClose['as'] | null {

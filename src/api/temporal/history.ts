@@ -32,10 +32,17 @@ export async function reasonOfTermination(engine: Temporal, job: JobName, runId:
   return event?.workflowExecutionTerminatedEventAttributes?.reason || null;
 }
 
+/** Why a run was canceled, as whoever asked for it said; null if they didn't. */
+export async function reasonOfCancel(engine: Temporal, job: JobName, runId: string): Promise<string | null> {
+  const events = await lastEvents(engine, job, runId, 100);
+  const asked = events.filter((event) => event.workflowExecutionCancelRequestedEventAttributes).at(-1);
+  return asked?.workflowExecutionCancelRequestedEventAttributes?.cause || null;
+}
+
 /** Why the last workflow task of an open run failed. */
 export async function failureOfWorkflowTask(engine: Temporal, job: JobName, runId: string): Promise<string> {
   const { EVENT_TYPE_WORKFLOW_TASK_FAILED: failed, EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT: timedOut } = EventType;
-  const events = await lastEvents(engine, job, runId);
+  const events = await lastEvents(engine, job, runId, 5);
   const last = events.find(({ eventType }) => eventType === failed || eventType === timedOut);
   const why = last?.workflowTaskFailedEventAttributes?.failure?.message;
   return why ?? 'the worker that had taken it up did not answer; it is given to another';
@@ -53,11 +60,11 @@ async function closeEvent(engine: Temporal, job: JobName, runId: string): Promis
   return history?.events?.[0];
 }
 
-async function lastEvents(engine: Temporal, job: JobName, runId: string): Promise<Event[]> {
+async function lastEvents(engine: Temporal, job: JobName, runId: string, count: number): Promise<Event[]> {
   const { namespace } = engine;
   const execution = { workflowId: workflowIdOf(job), runId };
   const { history } = await engine.call((service) =>
-    service.getWorkflowExecutionHistoryReverse({ namespace, execution, maximumPageSize: 5 }),
+    service.getWorkflowExecutionHistoryReverse({ namespace, execution, maximumPageSize: count }),
   );
   return history?.events ?? [];
 }
