@@ -10,13 +10,8 @@ beforeAll(async () => {
 });
 afterAll(() => service.destroy());
 
-const gated = (name: string, more: object = {}): Record<string, unknown> => {
-  const trace = path.join(service.folder, name);
-  return { playbook: 'gate.yml', name, extra_vars: { trace, gate: `${trace}.gate` }, ...more };
-};
-const linesOf = (name: string): string[] => readFileSync(path.join(service.folder, name), 'utf8').trim().split('\n');
 const runningGate = async (name: string, more: object = {}): Promise<{ job_id: string; run_id: string }> => {
-  const job = await service.submit(gated(name, more));
+  const job = await service.submit(service.gated(name, more));
   await until('the playbook to have begun', () => existsSync(path.join(service.folder, name)));
   return job;
 };
@@ -28,7 +23,7 @@ describe('kill -9', () => {
     const ended = await service.ended(job.job_id);
     expect(ended).toMatchObject({ status: 'failed', failure: { kind: 'killed', signal: 9 }, attempt: 1 });
     expect(service.alive(job)).toEqual([]);
-    expect(linesOf('ansible')).toEqual(['begun']);
+    expect(service.lines('ansible')).toEqual(['begun']);
   });
 
   it('of the supervisor alone: the playbook goes on and tells its own end', async () => {
@@ -36,7 +31,7 @@ describe('kill -9', () => {
     signal(service.pidsOf(job).supervisor, 'SIGKILL');
     service.file('supervisor.gate', '');
     expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
-    expect(linesOf('supervisor')).toEqual(['begun', 'passed']);
+    expect(service.lines('supervisor')).toEqual(['begun', 'passed']);
   });
 
   it('of both, the supervisor first: lost; attempt 2 starts after its backoff, when nothing of attempt 1 lives', async () => {
@@ -56,7 +51,7 @@ describe('kill -9', () => {
     expect(second.at * 1000 - Date.parse(first.finished_at)).toBeGreaterThanOrEqual(2000);
     service.file('both.gate', '');
     expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 2 });
-    expect(linesOf('both')).toEqual(['begun', 'begun', 'passed']);
+    expect(service.lines('both')).toEqual(['begun', 'begun', 'passed']);
   });
 
   it('of both, Ansible first: never a success, never a second copy', async () => {
@@ -68,7 +63,7 @@ describe('kill -9', () => {
     expect(ended.status).toBe('failed');
     expect(['killed', 'lost']).toContain(ended.failure.kind);
     expect(service.alive(job)).toEqual([]);
-    expect(linesOf('reverse')).toEqual(['begun']);
+    expect(service.lines('reverse')).toEqual(['begun']);
   });
 });
 

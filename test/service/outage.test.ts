@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { signal, until } from './processes.js';
@@ -11,14 +9,8 @@ beforeEach(async () => {
 });
 afterEach(() => service.destroy());
 
-const gated = (name: string): Record<string, unknown> => {
-  const trace = path.join(service.folder, name);
-  return { playbook: 'gate.yml', name, extra_vars: { trace, gate: `${trace}.gate` } };
-};
-const linesOf = (name: string): string[] => readFileSync(path.join(service.folder, name), 'utf8').trim().split('\n');
-
 it('Ctrl-C and a pause longer than every timer: the playbook goes on, once, and is found again', async () => {
-  const job = await service.submit(gated('pause'));
+  const job = await service.submit(service.gated('pause'));
   await service.reaches(job.job_id, 'running');
   await service.interrupt();
   expect(service.output).toContain('npm start');
@@ -29,22 +21,22 @@ it('Ctrl-C and a pause longer than every timer: the playbook goes on, once, and 
   expect((await service.reaches(job.job_id, 'running')).run_id).toBe(job.run_id);
   service.file('pause.gate', '');
   expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
-  expect(linesOf('pause')).toEqual(['begun', 'passed']);
+  expect(service.lines('pause')).toEqual(['begun', 'passed']);
 });
 
 it('a playbook that ended while everything was down is told truly', async () => {
-  const job = await service.submit(gated('meanwhile'));
+  const job = await service.submit(service.gated('meanwhile'));
   await service.reaches(job.job_id, 'running');
   service.kill('tree');
   service.file('meanwhile.gate', '');
   await until('the playbook to end', () => service.alive(job).length === 0);
   await service.start();
   expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1, result: { rc: 0 } });
-  expect(linesOf('meanwhile')).toEqual(['begun', 'passed']);
+  expect(service.lines('meanwhile')).toEqual(['begun', 'passed']);
 });
 
 it('a worker that is stopped for longer than its heartbeat, then continued: one copy, one answer', async () => {
-  const job = await service.submit(gated('frozen'));
+  const job = await service.submit(service.gated('frozen'));
   await service.reaches(job.job_id, 'running');
   const workers = service.processesOf('worker');
   for (const { pid } of workers) signal(pid, 'SIGSTOP');
@@ -54,11 +46,11 @@ it('a worker that is stopped for longer than its heartbeat, then continued: one 
   expect((await service.reaches(job.job_id, 'running')).attempt).toBe(1);
   service.file('frozen.gate', '');
   expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
-  expect(linesOf('frozen')).toEqual(['begun', 'passed']);
+  expect(service.lines('frozen')).toEqual(['begun', 'passed']);
 });
 
 it('a cancel while the worker is dead is canceling, and canceled once a worker is back', async () => {
-  const job = await service.submit(gated('unwatched'));
+  const job = await service.submit(service.gated('unwatched'));
   await service.reaches(job.job_id, 'running');
   const frozen = service.processesOf('worker');
   for (const { pid } of frozen) signal(pid, 'SIGSTOP');
@@ -71,11 +63,11 @@ it('a cancel while the worker is dead is canceling, and canceled once a worker i
     error: expect.stringContaining('not needed'),
   });
   expect(service.alive(job)).toEqual([]);
-  expect(linesOf('unwatched')).toEqual(['begun']);
+  expect(service.lines('unwatched')).toEqual(['begun']);
 });
 
 it('a killed parent leaves nothing of the service behind, and the next start finds the job', async () => {
-  const job = await service.submit(gated('orphan'));
+  const job = await service.submit(service.gated('orphan'));
   await service.reaches(job.job_id, 'running');
   service.kill('parent');
   await until('the children to end', () =>
@@ -84,5 +76,5 @@ it('a killed parent leaves nothing of the service behind, and the next start fin
   await service.start();
   service.file('orphan.gate', '');
   expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
-  expect(linesOf('orphan')).toEqual(['begun', 'passed']);
+  expect(service.lines('orphan')).toEqual(['begun', 'passed']);
 });

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Service, type Answer } from './service.js';
 
@@ -9,16 +7,11 @@ beforeAll(async () => {
 });
 afterAll(() => service.destroy());
 
-const gated = (name: string, more: object = {}): Record<string, unknown> => {
-  const trace = path.join(service.folder, name);
-  return { playbook: 'gate.yml', name, extra_vars: { trace, gate: `${trace}.gate` }, ...more };
-};
-const linesOf = (name: string): string[] => readFileSync(path.join(service.folder, name), 'utf8').trim().split('\n');
 const submit = (spec: object): Promise<Answer> => service.post('/api/v1/jobs', spec);
 
 it('50 clients that submit one name at once through two API processes get one run', async () => {
   const urls = [service.url, await service.secondApi()];
-  const spec = gated('race');
+  const spec = service.gated('race');
   const answers = await Promise.all(
     Array.from({ length: 50 }, (_, i) => service.post(`${urls[i % 2]}/api/v1/jobs`, spec)),
   );
@@ -27,15 +20,17 @@ it('50 clients that submit one name at once through two API processes get one ru
   expect(answers.filter(({ body }) => body.created).length).toBe(1);
   service.file('race.gate', '');
   await service.ended('gate:race');
-  expect(linesOf('race')).toEqual(['begun', 'passed']);
+  expect(service.lines('race')).toEqual(['begun', 'passed']);
 });
 
 it('a running name is answered with its job; another spec conflicts and changes nothing', async () => {
-  const first = await submit(gated('busy'));
-  const again = await submit(gated('busy', { priority: 1, metadata: { by: 'another' }, when_finished: 'rerun' }));
+  const first = await submit(service.gated('busy'));
+  const again = await submit(
+    service.gated('busy', { priority: 1, metadata: { by: 'another' }, when_finished: 'rerun' }),
+  );
   expect(again.status).toBe(200);
   expect(again.body).toMatchObject({ created: false, run_id: first.body.run_id });
-  const other = await submit(gated('busy', { check: true, forks: 7 }));
+  const other = await submit(service.gated('busy', { check: true, forks: 7 }));
   expect(other.status).toBe(409);
   expect(other.body.type).toContain('job-conflict');
   expect(other.body.detail).toContain('check');
@@ -78,18 +73,18 @@ it('a failed or canceled name is run again by rerun_if_failed, also with another
   ).toBe(202);
   await service.ended('failing:retry');
 
-  await submit(gated('stopped'));
+  await submit(service.gated('stopped'));
   await service.reaches('gate:stopped', 'running');
   expect((await service.post('/api/v1/jobs/gate:stopped/cancel')).status).toBe(202);
   expect((await service.ended('gate:stopped')).status).toBe('canceled');
-  expect((await submit(gated('stopped', { when_finished: 'rerun_if_failed' }))).status).toBe(202);
+  expect((await submit(service.gated('stopped', { when_finished: 'rerun_if_failed' }))).status).toBe(202);
   service.file('stopped.gate', '');
   expect((await service.ended('gate:stopped')).status).toBe('successful');
 });
 
 it('a rerun of a run that is just closing waits for it, and then starts', async () => {
   for (let round = 0; round < 3; round++) {
-    const spec = gated(`closing-${round}`);
+    const spec = service.gated(`closing-${round}`);
     const first = await submit(spec);
     await service.reaches(first.body.job_id, 'running');
     service.file(`closing-${round}.gate`, '');
@@ -99,7 +94,7 @@ it('a rerun of a run that is just closing waits for it, and then starts', async 
     expect(answer.status).toBe(202);
     expect(answer.body.run_id).not.toBe(first.body.run_id);
     expect((await service.ended(first.body.job_id)).run_id).toBe(answer.body.run_id);
-    expect(linesOf(`closing-${round}`)).toEqual(['begun', 'passed', 'begun', 'passed']);
+    expect(service.lines(`closing-${round}`)).toEqual(['begun', 'passed', 'begun', 'passed']);
   }
 });
 

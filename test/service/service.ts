@@ -235,6 +235,17 @@ export class Service {
     return carrying(`LONGHAUL_ATTEMPT=${run_id}/${attempt}`);
   }
 
+  /** A job that waits until `<name>.gate` is there (see `file`), and traces what it does into `<name>`. */
+  gated(name: string, more: object = {}): object {
+    const trace = path.join(this.folder, name);
+    return { playbook: 'gate.yml', name, extra_vars: { trace, gate: `${trace}.gate` }, ...more };
+  }
+
+  /** The lines of a trace. */
+  lines(name: string): string[] {
+    return readFileSync(path.join(this.folder, name), 'utf8').trim().split('\n');
+  }
+
   /** Writes a file into this service's own folder; its path. */
   file(name: string, content: string): string {
     const file = path.join(this.folder, name);

@@ -17,10 +17,6 @@ interface Job {
 }
 
 const service = await Service.start({ MAX_CONCURRENT_PLAYBOOKS: '1' });
-const gated = (name: string, more: object = {}): object => {
-  const trace = path.join(service.folder, name);
-  return { playbook: 'gate.yml', name, extra_vars: { trace, gate: `${trace}.gate` }, ...more };
-};
 const begun = (name: string): Promise<boolean> =>
   until('the playbook to have begun', () => existsSync(path.join(service.folder, name)));
 const cancel = (job: Job): Promise<unknown> => service.post(`/api/v1/jobs/${job.job_id}/cancel`);
@@ -34,7 +30,7 @@ const scenarios: Record<Recorded, () => Promise<Job>> = {
   success: () => service.submit({ playbook: 'hello.yml' }),
   failure: () => service.submit({ playbook: 'failing.yml' }),
   async crash() {
-    const job = await service.submit(gated('crash'));
+    const job = await service.submit(service.gated('crash'));
     await begun('crash');
     service.kill('worker');
     await service.ready();
@@ -42,13 +38,15 @@ const scenarios: Record<Recorded, () => Promise<Job>> = {
     return job;
   },
   async cancel() {
-    const job = await service.submit(gated('cancel'));
+    const job = await service.submit(service.gated('cancel'));
     await begun('cancel');
     await cancel(job);
     return job;
   },
   async 'cancel-while-waiting'() {
-    const job = await service.submit(gated('backoff', { retry: { max_attempts: 2, backoff: [600], on: ['lost'] } }));
+    const job = await service.submit(
+      service.gated('backoff', { retry: { max_attempts: 2, backoff: [600], on: ['lost'] } }),
+    );
     await begun('backoff');
     killBoth(job);
     await until('the backoff', async () => (await service.job(job.job_id)).attempts.length === 1);
@@ -56,9 +54,9 @@ const scenarios: Record<Recorded, () => Promise<Job>> = {
     return job;
   },
   async 'cancel-before-start'() {
-    const first = await service.submit(gated('first'));
+    const first = await service.submit(service.gated('first'));
     await begun('first');
-    const job = await service.submit(gated('second'));
+    const job = await service.submit(service.gated('second'));
     await cancel(job);
     await service.ended(job.job_id);
     await cancel(first);
@@ -66,7 +64,9 @@ const scenarios: Record<Recorded, () => Promise<Job>> = {
     return job;
   },
   async retry() {
-    const job = await service.submit(gated('retry', { retry: { max_attempts: 2, backoff: [1], on: ['lost'] } }));
+    const job = await service.submit(
+      service.gated('retry', { retry: { max_attempts: 2, backoff: [1], on: ['lost'] } }),
+    );
     await begun('retry');
     killBoth(job);
     await until('attempt 2', () => existsSync(path.join(service.attemptFolder(job, 2), 'started')));
