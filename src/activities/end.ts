@@ -17,7 +17,7 @@ export async function end(context: NodeContext, ref: AttemptInTemporal): Promise
  * people; that it can't be had must not keep the processes alive.
  */
 async function cancelReason({ client, log }: NodeContext, { workflow_id, run_id }: AttemptInTemporal): Promise<string> {
-  const unknown = 'canceled on request';
+  const unknown = 'on request';
   try {
     const handle = client.workflow.getHandle(workflow_id, run_id);
     const { events } = await client.withDeadline(Date.now() + historyTimeoutMs, () => handle.fetchHistory());

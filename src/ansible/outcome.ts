@@ -29,7 +29,7 @@ function neverStarted(cause: string, reason: string): Outcome {
     return { status: 'failed', failure: { kind: 'launch', message: `It could not be started: ${reason}` }, ...ended };
   if (cause === 'lost')
     return { status: 'failed', failure: { kind: 'lost', message: `It was never started: ${reason}` }, ...ended };
-  return { status: 'canceled', reason: reason || 'canceled before it started', ...ended };
+  return { status: 'canceled', reason: reason || 'before it started', ...ended };
 }
 
 function unknownEnd(): Omit<Extract<Outcome, { status: 'successful' }>, 'status'> {

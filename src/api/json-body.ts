@@ -26,16 +26,35 @@ export const limitBody: MiddlewareHandler = bodyLimit({
 export function requireJson({ optional }: { optional: boolean }): MiddlewareHandler {
   return async (c, next) => {
     const type = c.req.header('content-type');
-    const text = await c.req.text();
+    const text = decode(await c.req.arrayBuffer());
     if (optional && text === '') {
       // Hono keeps the promise of a body that was read; its type says otherwise.
       if (type !== undefined) (c.req.bodyCache as Record<string, unknown>).text = Promise.resolve('{}');
     } else {
       if (!/^application\/json\s*(;|$)/i.test(type ?? '')) throw wrongType(type);
+      refuseLongIntegers(text);
       refuseUnsafeNumbersAndDepth(parse(text));
     }
     await next();
   };
+}
+
+function decode(body: ArrayBuffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch (error) {
+    if (error instanceof TypeError) throw new Problem('malformed-json', 'The body is not UTF-8');
+    throw error;
+  }
+}
+
+/** What JSON.parse would change without a word: integers of which a double keeps the first digits only. */
+function refuseLongIntegers(text: string): void {
+  const withoutStrings = text.replace(/"(?:[^"\\]|\\.)*"/g, '""');
+  const integers = withoutStrings.match(/(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g) ?? [];
+  const unsafe = integers.find((integer) => !Number.isSafeInteger(Number(integer)));
+  if (unsafe === undefined) return;
+  throw new Problem('malformed-json', `The number ${unsafe.slice(0, 40)} would lose digits. Send it as a string`);
 }
 
 function wrongType(type: string | undefined): Problem {

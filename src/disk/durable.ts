@@ -1,4 +1,4 @@
-import { link, mkdir, open, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { isErrno } from './errno.js';
@@ -51,9 +51,25 @@ export async function replaceDurably(file: string, content: string): Promise<voi
 
 /** Makes a folder and those above it, each durably. */
 export async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  for (let made = folder; made.length >= first.length; made = path.dirname(made)) await syncFolder(path.dirname(made));
+  // Not by mkdir's `recursive`, which never ends where a parent exists and takes no folders, as in /proc.
+  try {
+    await mkdir(folder, { mode: 0o700 });
+  } catch (error) {
+    if (isErrno(error, 'EEXIST') && (await stat(folder)).isDirectory()) return;
+    if (!isErrno(error, 'ENOENT') || (await isFolder(path.dirname(folder)))) throw error;
+    await makeFolder(path.dirname(folder));
+    return makeFolder(folder);
+  }
+  await syncFolder(path.dirname(folder));
+}
+
+async function isFolder(name: string): Promise<boolean> {
+  try {
+    return (await stat(name)).isDirectory();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
 }
 
 /** Makes a folder with files all at once: it is there complete or not at all. Returns false if it was there before. */

@@ -40,8 +40,17 @@ const Limit = z
 /** What a caller asks for with `POST /jobs`. Unknown fields are refused. */
 export const JobSpec = z
   .strictObject({
-    playbook: z.string().min(1).max(1000).describe('A path below the playbooks folder'),
-    name: Name.optional().describe('Known for ever by this name: submitting it again finds the job. Made if not given'),
+    playbook: z
+      .string()
+      .min(1)
+      .max(1000)
+      .refine((playbook) => !playbook.split('/').some((part) => part === '' || part === '.'), {
+        error: 'a plain path, without //, ./ or a / at its end',
+      })
+      .describe('A path below the playbooks folder'),
+    name: Name.optional().describe(
+      'Submitting it again finds the job, for as long as that is kept (30 days after its end). Made if not given',
+    ),
     playbook_name: Name.optional().describe("Default: the playbook's path without its extension, / as ."),
     inventory: Inventory.default('localhost,').describe(
       'A host list with a comma, a file below the inventories folder, or groups inline; localhost means the node itself',
@@ -79,7 +88,7 @@ export const JobSpec = z
       .positive()
       .max(retentionSeconds - 1, `shorter than Temporal's retention of ${retentionSeconds} s`)
       .default(24 * 3600)
-      .describe('Seconds that the job is kept after its end'),
+      .describe('Kept with the job; finished jobs are not removed before the 30 days yet'),
   })
   .superRefine((spec, context) => {
     if (spec.playbook_name === undefined && !isName(playbookNameOf(spec.playbook))) {

@@ -26,7 +26,7 @@ export function refusedVariable(name: string, value: unknown): string | undefine
   if (reserved.has(name)) return `"${name}" is reserved by Ansible`;
   if (!name.startsWith('ansible_')) return undefined;
   if (!allowed.has(name)) {
-    return `"${name}" could run code on the node and is refused; of the ansible_ variables these may be set: ${[...allowed].join(', ')}`;
+    return `"${name}" is refused, because ansible_ variables can run code on the node or are secrets. Set it in a file below the inventories folder; here may be set: ${[...allowed].join(', ')}`;
   }
   if (name === 'ansible_connection' && !(typeof value === 'string' && allowedConnections.has(value))) {
     return 'ansible_connection may be "ssh" or "local"';

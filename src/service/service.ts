@@ -1,3 +1,4 @@
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identityOf, type ProcessIdentity } from '../ansible/identity.js';
@@ -79,6 +80,7 @@ export class Service {
 
   async #takeDataFolder(): Promise<void> {
     const { dataDir, host, port, minFreeBytes, temporal } = this.#config;
+    requirePlaybooks(this.#config.playbooksDir);
     await makeDataFolder(dataDir);
     await holdDataFolder(this.#config, this.#record, () => {
       this.#fail(`The lock on ${dataDir} is lost, because the process that held it was ended. Run npm start again.`);
@@ -188,6 +190,11 @@ export class Service {
       count === 0 ? 'Ended. No playbook is running.' : `Ended. ${playbooks}; npm start finds what is running again.`,
     );
   }
+}
+
+function requirePlaybooks(folder: string): void {
+  if (existsSync(folder) && statSync(folder).isDirectory()) return;
+  throw new StartError(`There is no folder ${folder} with playbooks. Make it, or set PLAYBOOKS_DIR to another one.`);
 }
 
 async function makeDataFolder(folder: string): Promise<void> {

@@ -116,7 +116,7 @@ function canceledAfter({ rc, stats, started_at, leftovers }: Outcome): Outcome {
   const finished_at = new Date().toISOString();
   return {
     status: 'canceled',
-    reason: 'canceled before its next attempt',
+    reason: 'before its next attempt',
     rc,
     stats,
     started_at,
@@ -129,7 +129,7 @@ function neverStarted(): Outcome {
   const at = new Date().toISOString();
   return {
     status: 'canceled',
-    reason: 'canceled before it started',
+    reason: 'before it started',
     rc: null,
     stats: {},
     started_at: null,

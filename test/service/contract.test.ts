@@ -99,6 +99,13 @@ describe('a wrong request', () => {
       422,
       undefined,
     ],
+    ['a path with two names', { playbook: './hello.yml' }, 422, undefined],
+    [
+      'a limit that reads a file, where Ansible finds one',
+      { playbook: 'hello.yml', limit: 'a]@/etc/passwd' },
+      422,
+      undefined,
+    ],
     ['a limit that reads a file', { playbook: 'hello.yml', limit: '@/etc/passwd' }, 422, undefined],
   ])('%s is refused', async (_what, spec, status, said) => {
     const answer = await service.post('/api/v1/jobs', spec);
@@ -120,6 +127,8 @@ describe('a wrong request', () => {
 
   it('of broken JSON is a 400, and of too large a body a 413', async () => {
     expect((await service.post('/api/v1/jobs', '{"playbook": ')).status).toBe(400);
+    const long = await service.post('/api/v1/jobs', '{"playbook": "hello.yml", "extra_vars": {"n": 9007199254740993}}');
+    expect(long).toMatchObject({ status: 400, body: { detail: expect.stringContaining('9007199254740993') } });
     expect(
       (await service.post('/api/v1/jobs', { playbook: 'hello.yml', metadata: { x: 'y'.repeat(1_100_000) } })).status,
     ).toBe(413);

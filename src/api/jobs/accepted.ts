@@ -31,6 +31,8 @@ export const SyncResult = z
     rc: z.int().nullable(),
     stdout: z.string().describe('The whole output up to 64 KiB, else its last lines within 64 KiB'),
     stats: z.record(z.string(), z.unknown()),
+    failure: parts.failure,
+    error: parts.error,
     job_id: parts.job_id,
     run_id: parts.run_id,
   })
@@ -67,6 +69,7 @@ export function newlyAccepted(job: JobName, runId: string): Accepted {
   };
 }
 
-export function syncResultOf({ status, result, job_id, run_id }: JobDocument): SyncResult {
-  return { status, rc: result?.rc ?? null, stdout: result?.stdout ?? '', stats: result?.stats ?? {}, job_id, run_id };
+export function syncResultOf({ status, result, failure, error, job_id, run_id }: JobDocument): SyncResult {
+  const { rc, stdout, stats } = result ?? { rc: null, stdout: '', stats: {} };
+  return { status, rc, stdout, stats, failure, error, job_id, run_id };
 }

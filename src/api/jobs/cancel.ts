@@ -4,7 +4,7 @@ import type { ApiContext } from '../context.js';
 import { grpc, hasGrpcCode } from '../temporal/connection.js';
 import type { SeenRun } from './jobs.js';
 
-const defaultReason = 'canceled on request';
+const defaultReason = 'on request';
 
 /**
  * Asks Temporal to cancel a run; the reason goes into its history. A run that was asked already, or that its node is

@@ -3,11 +3,11 @@ import type { Api } from '../app.js';
 import type { ApiContext } from '../context.js';
 import { readiness } from '../temporal/readiness.js';
 
-const Trouble = z.string().nullable().openapi({ description: 'What is wrong; null if nothing is' });
+const Check = z.string().openapi({ description: '`ok`, or what is wrong' });
 
 const Ready = z.object({
   status: z.enum(['ready', 'not_ready']),
-  checks: z.object({ temporal: Trouble, worker: Trouble, workflows: Trouble }),
+  checks: z.object({ temporal: Check, worker: Check, workflows: Check }),
 });
 
 const route = createRoute({
@@ -23,8 +23,9 @@ const route = createRoute({
 /** `GET /readyz`: whether Temporal answers, a worker asks for work, and workflows make progress. */
 export function getReady(app: Api, { temporal }: ApiContext): void {
   app.openapi(route, async (c) => {
-    const checks = await readiness(temporal);
-    const isReady = Object.values(checks).every((trouble) => trouble === null);
+    const { temporal: engine, worker, workflows } = await readiness(temporal);
+    const isReady = [engine, worker, workflows].every((trouble) => trouble === null);
+    const checks = { temporal: engine ?? 'ok', worker: worker ?? 'ok', workflows: workflows ?? 'ok' };
     return isReady
       ? c.json({ status: 'ready' as const, checks }, 200)
       : c.json({ status: 'not_ready' as const, checks }, 503);

@@ -25,7 +25,8 @@ const SubmitParameters = z.strictObject({
 
 const SubmitHeaders = z.object({
   'idempotency-key': z.string().min(1).max(255).optional().openapi({
-    description: 'For a job without a name: repeating the request with the same key finds the job. Ignored with a name',
+    description:
+      'For a job without a name: repeating the request with the same key finds the job. Counts within its playbook_name; ignored with a name',
   }),
   prefer: z.string().optional().openapi({ description: '`wait=30` does what `?wait=30` does' }),
 });

@@ -29,14 +29,19 @@ export async function specOfRun(engine: Temporal, job: JobName, runId: string): 
 /** Why a run was terminated, as whoever did it said; null if they didn't. */
 export async function reasonOfTermination(engine: Temporal, job: JobName, runId: string): Promise<string | null> {
   const event = await closeEvent(engine, job, runId);
-  return event?.workflowExecutionTerminatedEventAttributes?.reason || null;
+  return readable(event?.workflowExecutionTerminatedEventAttributes?.reason);
 }
 
 /** Why a run was canceled, as whoever asked for it said; null if they didn't. */
 export async function reasonOfCancel(engine: Temporal, job: JobName, runId: string): Promise<string | null> {
   const events = await lastEvents(engine, job, runId, 100);
   const asked = events.filter((event) => event.workflowExecutionCancelRequestedEventAttributes).at(-1);
-  return asked?.workflowExecutionCancelRequestedEventAttributes?.cause || null;
+  return readable(asked?.workflowExecutionCancelRequestedEventAttributes?.cause);
+}
+
+/** One line of what somebody gave as a reason; null if that is nothing. */
+function readable(reason: string | null | undefined): string | null {
+  return reason?.replace(/\p{Cc}+/gu, ' ').trim() || null;
 }
 
 /** Why the last workflow task of an open run failed. */
