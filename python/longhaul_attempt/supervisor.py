@@ -173,7 +173,7 @@ class _Run:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             self._publish("cause.json", {"cause": "timeout", "at": time.time()})
-            return True
+            return evidence.readable(self.folder, "result.json") is None  # else A has just ended by itself
         wanted = {signal.SIGTERM, signal.SIGCHLD}
         got = signal.sigwaitinfo(wanted) if left is None else signal.sigtimedwait(wanted, left)
         # A TERM without a cause on record is not ours (a shutdown of the machine, say): A's end will tell.

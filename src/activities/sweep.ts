@@ -53,9 +53,11 @@ async function describe(
   }
 }
 
-function hasMovedOn({ memo }: WorkflowExecutionDescription, { attempt }: SlotHolder): boolean {
-  const attempts = (memo as Partial<JobMemo> | undefined)?.attempts ?? [];
-  return attempts.some((record) => record.attempt === attempt);
+/** Whether its attempt has ended, or was placed on another node because this one answered too late. */
+function hasMovedOn({ memo }: WorkflowExecutionDescription, { attempt, node }: SlotHolder): boolean {
+  const { attempts = [], placement } = (memo ?? {}) as Partial<JobMemo>;
+  const isElsewhere = placement?.attempt === attempt && placement.node !== node;
+  return isElsewhere || attempts.some((record) => record.attempt === attempt);
 }
 
 async function endOrphan({ attempts, slots, log }: NodeContext, holder: SlotHolder, reason: string): Promise<void> {

@@ -32,8 +32,9 @@ export function requireJson({ optional }: { optional: boolean }): MiddlewareHand
       if (type !== undefined) (c.req.bodyCache as Record<string, unknown>).text = Promise.resolve('{}');
     } else {
       if (!/^application\/json\s*(;|$)/i.test(type ?? '')) throw wrongType(type);
+      const body = parse(text);
+      refuseUnsafeNumbersAndDepth(body);
       refuseLongIntegers(text);
-      refuseUnsafeNumbersAndDepth(parse(text));
     }
     await next();
   };
@@ -48,7 +49,10 @@ function decode(body: ArrayBuffer): string {
   }
 }
 
-/** What JSON.parse would change without a word: integers of which a double keeps the first digits only. */
+/**
+ * What JSON.parse changes without a word: integers of which a double keeps the first digits only.
+ * @param text JSON that was parsed; in anything else the search for strings would take very long
+ */
 function refuseLongIntegers(text: string): void {
   const withoutStrings = text.replace(/"(?:[^"\\]|\\.)*"/g, '""');
   const integers = withoutStrings.match(/(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g) ?? [];

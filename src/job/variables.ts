@@ -13,7 +13,14 @@ const allowed = new Set([
 ]);
 const allowedConnections = new Set(['ssh', 'local']);
 /** Keywords and magic variables that Ansible would read settings from, whatever their prefix. */
-const reserved = new Set(['vars', 'hostvars', 'environment', 'ansible_async_dir']);
+const reserved = new Set([
+  'vars',
+  'hostvars',
+  'environment',
+  'inventory_hostname',
+  'inventory_hostname_short',
+  'delegated_vars',
+]);
 const hostPattern = /^[A-Za-z0-9_][A-Za-z0-9_.:%-]*$/;
 
 /** A name that Ansible takes as a variable's. */

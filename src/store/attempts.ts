@@ -2,6 +2,7 @@ import { rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { attemptFolder, jobFolder, runFolder, type AttemptKey } from '../ansible/folders.js';
 import { readLastClaim, readRecord, Started } from '../ansible/records.js';
+import { namesIn } from '../disk/durable.js';
 import { isErrno } from '../disk/errno.js';
 import type { AttemptEvidence } from '../job/evidence.js';
 import type { JobName } from '../job/names.js';
@@ -35,7 +36,7 @@ export class AttemptStore {
     return {
       startedAt: started === undefined || started === 'corrupt' ? null : new Date(started.at * 1000).toISOString(),
       outcome: outcome === 'corrupt' ? null : (outcome ?? null),
-      over: isVoid,
+      over: isVoid || !(await this.isHeld(key)),
     };
   }
 
@@ -45,17 +46,25 @@ export class AttemptStore {
     return (await isFolder(folder)) ? new StoredOutput(folder) : undefined;
   }
 
+  /** The runs of a job that have a folder on this machine. */
+  async runIds(job: JobName): Promise<string[]> {
+    return (await namesIn(jobFolder(this.runsDir, job))).filter((name) => !name.startsWith('.'));
+  }
+
   /** Removes the folders of a run that Temporal no longer knows. May be repeated. */
   async remove(job: JobName, runId: string): Promise<void> {
     await rm(runFolder(this.runsDir, { ...job, runId }), { recursive: true, force: true });
     await removeEmpty([jobFolder(this.runsDir, job), path.dirname(jobFolder(this.runsDir, job))]);
   }
 
-  private async withoutFolder({ runId, attempt }: AttemptKey): Promise<AttemptEvidence> {
-    const held = (await this.slots.taken()).some(
-      ({ holder }) => holder?.run_id === runId && holder.attempt === attempt,
-    );
-    return { startedAt: null, outcome: null, over: !held };
+  private async withoutFolder(key: AttemptKey): Promise<AttemptEvidence> {
+    return { startedAt: null, outcome: null, over: !(await this.isHeld(key)) };
+  }
+
+  /** Whether its slot is taken, as it is from the reservation to the end. */
+  private async isHeld({ runId, attempt }: AttemptKey): Promise<boolean> {
+    const taken = await this.slots.taken();
+    return taken.some(({ holder }) => holder?.run_id === runId && holder.attempt === attempt);
   }
 }
 

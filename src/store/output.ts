@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
+import { ReadableStream } from 'node:stream/web';
 import { isErrno } from '../disk/errno.js';
 import type { OutputSummary } from '../job/document.js';
 
@@ -22,8 +22,28 @@ export class StoredOutput {
   }
 
   /** Bytes `start` to `end` (exclusive) of the output. The file is opened when the stream is first read. */
-  stream(start: number, end: number): Readable {
-    return createReadStream(this.stdoutFile, { start, end: end - 1 });
+  stream(start: number, end: number): ReadableStream<Uint8Array> {
+    const { stdoutFile } = this;
+    let file: FileHandle | undefined;
+    let at = start;
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          file ??= await open(stdoutFile, 'r');
+          const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, end - at));
+          const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+          at += bytesRead;
+          if (bytesRead > 0) controller.enqueue(new Uint8Array(buffer.subarray(0, bytesRead)));
+          if (bytesRead > 0 && at < end) return;
+          await file.close();
+          controller.close();
+        },
+        async cancel() {
+          await file?.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
   }
 
   /** Where the last `lines` lines of the first `size` bytes begin. */

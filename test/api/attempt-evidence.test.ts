@@ -16,6 +16,9 @@ const outcome = {
   leftovers: [],
 };
 
+const holder = { node: 'here', workflow_id: 'default/site/x', run_id: 'run-1', attempt: 1 };
+
+/** An attempt's folder with these files, and its slot; without files neither. */
 async function storeWith(files: Record<string, unknown> | undefined) {
   const root = await temporaryFolder();
   const runs = path.join(root, 'runs');
@@ -25,6 +28,7 @@ async function storeWith(files: Record<string, unknown> | undefined) {
   if (files !== undefined) await mkdir(folder, { recursive: true });
   for (const [name, record] of Object.entries(files ?? {}))
     await writeFile(path.join(folder, name), JSON.stringify(record));
+  if (files !== undefined) await slots.take(holder);
   return { store: new AttemptStore(runs, slots, 'here'), slots, runs };
 }
 
@@ -58,11 +62,16 @@ describe("an attempt's evidence", () => {
 
   it('without a folder here is over when its slot is free', async () => {
     const { store, slots } = await storeWith(undefined);
-    const holder = { node: 'here', workflow_id: 'default/site/x', run_id: 'run-1', attempt: 1 };
     await slots.take(holder);
     expect((await store.evidence(key, 'here'))?.over).toBe(false);
     await slots.release(holder);
     expect((await store.evidence(key, 'here'))?.over).toBe(true);
+  });
+
+  it('is over when its slot is free, though a full disk took no outcome', async () => {
+    const { store, slots } = await storeWith({ started: { at: 1_700_000_000.5, monotonic_ns: 1 } });
+    await slots.release(holder);
+    expect(await store.evidence(key, 'here')).toMatchObject({ outcome: null, over: true });
   });
 
   it('does not trust half-written records', async () => {

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { until } from './processes.js';
 import { Service, type Answer } from './service.js';
 
 let service: Service;
@@ -106,11 +108,25 @@ it('a deleted name starts anew, and nothing of the old one is left', async () =>
   expect((await service.delete('/api/v1/jobs/hello:gone')).status).toBe(204);
   expect((await service.get('/api/v1/jobs/hello:gone')).status).toBe(404);
   expect((await service.get(`/api/v1/jobs/hello:gone?run=${first.body.run_id}`)).status).toBe(404);
+  expect(existsSync(service.attemptFolder(first.body))).toBe(false);
+  expect((await service.delete('/api/v1/jobs/hello:gone')).status).toBe(404);
   const anew = await submit({ playbook: 'hello.yml', name: 'gone' });
   expect(anew.status).toBe(202);
   const { body } = await service.get('/api/v1/jobs/hello:gone/runs');
   expect(body.items.map((run: { run_id: string }) => run.run_id)).toEqual([anew.body.run_id]);
   await service.ended('hello:gone');
+});
+
+it('a deletion that was interrupted before the files were gone is finished by the next', async () => {
+  const first = await submit({ playbook: 'hello.yml', name: 'half' });
+  await service.ended('hello:half');
+  const client = await service.temporal();
+  const workflowExecution = { workflowId: 'default/hello/half', runId: first.body.run_id };
+  await client.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution });
+  await until('the run to be gone', async () => (await service.get('/api/v1/jobs/hello:half')).status === 404);
+  expect(existsSync(service.attemptFolder(first.body))).toBe(true);
+  expect((await service.delete('/api/v1/jobs/hello:half')).status).toBe(204);
+  expect(existsSync(service.attemptFolder(first.body))).toBe(false);
 });
 
 it('a cancel or delete aimed at an earlier run does not touch the latest', async () => {

@@ -15,25 +15,37 @@ const lookMs = 200;
  * Deletes a finished job: its runs, by run id and the latest last, so that its name finds it until it is gone; then
  * their files. A run that starts meanwhile is not touched. May be repeated after any failure.
  * @param latest the finished run that the name has
- * @throws Problem `job-deleting` when Temporal takes longer than a minute, or the client is gone
+ * @throws Problem `job-deleting` when Temporal takes longer than a minute
  */
-export async function removeJob(
-  { temporal, store }: ApiContext,
-  latest: RunEvidence,
-  client: AbortSignal,
-): Promise<void> {
+export async function removeJob(context: ApiContext, latest: RunEvidence): Promise<void> {
+  const { temporal, store } = context;
   const { job, runId } = latest;
   const until = Date.now() + patienceMs;
   const older = (await runIdsOf(temporal, job)).filter((id) => id !== runId);
   const closed = [];
-  for (const id of older) if ((await describeRun(temporal, job, id))?.closed !== null) closed.push(id);
+  for (const id of older) {
+    const run = await describeRun(temporal, job, id);
+    if (run !== undefined && run.closed !== null && run.createdAt < latest.createdAt) closed.push(id);
+  }
   for (const runs of [closed, [runId]]) {
     await Promise.all(runs.map((id) => requestDeletion(temporal, job, id)));
     for (const id of runs) {
-      await untilGone(temporal, job, id, until, client);
+      await untilGone(temporal, job, id, until);
       await store.remove(job, id);
     }
   }
+  await removeLeftFiles(context, job);
+}
+
+/** Removes the files of runs that Temporal no longer knows: a deletion was interrupted. Whether there were any. */
+export async function removeLeftFiles({ temporal, store }: ApiContext, job: JobName): Promise<boolean> {
+  let removed = false;
+  for (const id of await store.runIds(job)) {
+    if ((await describeRun(temporal, job, id)) !== undefined) continue;
+    await store.remove(job, id);
+    removed = true;
+  }
+  return removed;
 }
 
 async function requestDeletion(engine: Temporal, job: JobName, runId: string): Promise<void> {
@@ -46,15 +58,9 @@ async function requestDeletion(engine: Temporal, job: JobName, runId: string): P
   }
 }
 
-async function untilGone(
-  engine: Temporal,
-  job: JobName,
-  runId: string,
-  until: number,
-  client: AbortSignal,
-): Promise<void> {
+async function untilGone(engine: Temporal, job: JobName, runId: string, until: number): Promise<void> {
   while ((await describeRun(engine, job, runId)) !== undefined) {
-    if (client.aborted || Date.now() >= until) {
+    if (Date.now() >= until) {
       throw new Problem('job-deleting', `${jobIdOf(job)} is still being deleted. Repeat the request to wait for it`, {
         headers: { 'retry-after': '5' },
       });

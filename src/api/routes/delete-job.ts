@@ -4,7 +4,7 @@ import type { Api } from '../app.js';
 import type { ApiContext } from '../context.js';
 import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
 import { cancelJob } from '../jobs/cancel.js';
-import { removeJob } from '../jobs/remove.js';
+import { removeJob, removeLeftFiles } from '../jobs/remove.js';
 import { problemAnswers } from '../problem-answers.js';
 import { JobIdParameter, jobOfPath, requireLatest, RunParameter } from '../request.js';
 import { seeRun } from './get-job.js';
@@ -26,14 +26,16 @@ const route = createRoute({
 export function deleteJob(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
     const job = jobOfPath(c);
-    let seen = await seeRun(context, job, undefined);
+    const latest = await context.jobs.see(job);
+    if (latest === undefined && (await removeLeftFiles(context, job))) return c.body(null, 204);
+    let seen = latest ?? (await seeRun(context, job, undefined));
     requireLatest(seen, c.req.valid('query').run);
     if (!isFinished(seen.state)) {
       await cancelJob(context, seen, undefined);
       seen = await seeRun(context, job, seen.run.runId);
       return c.json(acknowledgementOf(await context.jobs.document(seen)), 202);
     }
-    await removeJob(context, seen.run, c.req.raw.signal);
+    await removeJob(context, seen.run);
     return c.body(null, 204);
   });
 }

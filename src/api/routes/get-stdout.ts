@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { createRoute, z } from '@hono/zod-openapi';
 import { jobIdOf } from '../../job/names.js';
 import type { StoredOutput } from '../../store/output.js';
@@ -79,9 +78,7 @@ function answer(output: StoredOutput | undefined, whole: ByteRange, range: ByteR
   };
   if (range !== undefined) headers['content-range'] = `bytes ${range.start}-${range.end - 1}/${size}`;
   const body =
-    output === undefined || length === 0
-      ? null
-      : Readable.toWeb(output.stream(whole.start + part.start, whole.start + part.end));
+    output === undefined || length === 0 ? null : output.stream(whole.start + part.start, whole.start + part.end);
   return new Response(body as ReadableStream | null, { status: range === undefined ? 200 : 206, headers });
 }
 

@@ -78,16 +78,16 @@ export function postJob(app: Api, context: ApiContext): void {
     const status = submitted.created ? 202 : 200;
 
     if (sync === 'true') {
-      await waitForEnd(context, job, submitted.runId, context.syncMaxWaitMs, client);
-      const seen = await see(context, job, submitted);
+      const seen = await seeStarted(context, job, submitted, { forMs: context.syncMaxWaitMs, client });
+      if (seen === undefined) return c.json(newlyAccepted(job, submitted.runId), 202);
       if (!isFinished(seen.state)) return c.json(acceptedOf(await context.jobs.document(seen), submitted.created), 202);
       return c.json(syncResultOf(await context.jobs.document(seen)), 200);
     }
     const seconds = wait ?? preferredWait(prefer);
     if (seconds !== undefined && seconds > 0) {
       if (wait === undefined) c.header('preference-applied', `wait=${seconds}`);
-      await waitForEnd(context, job, submitted.runId, seconds * 1000, client);
-      const seen = await see(context, job, submitted);
+      const seen = await seeStarted(context, job, submitted, { forMs: seconds * 1000, client });
+      if (seen === undefined) return c.json(newlyAccepted(job, submitted.runId), 202);
       return c.json(await context.jobs.document(seen), isFinished(seen.state) ? 200 : status);
     }
     return c.json(await accepted(context, job, submitted), status);
@@ -105,14 +105,33 @@ async function see({ jobs }: ApiContext, job: JobName, { runId }: Submitted): Pr
   return seen;
 }
 
-/** The answer to a submission. Once a run was started it says so, even if Temporal goes away right then. */
-async function accepted(context: ApiContext, job: JobName, submitted: Submitted): Promise<Accepted> {
+interface Wait {
+  forMs: number;
+  client: AbortSignal;
+}
+
+/**
+ * The run as it is now, or after waiting for its end; undefined if this request started it and Temporal went away since: then the answer has to say so,
+ * because whoever gets an error submits again.
+ */
+async function seeStarted(
+  context: ApiContext,
+  job: JobName,
+  submitted: Submitted,
+  wait?: Wait,
+): Promise<SeenRun | undefined> {
   try {
-    const seen = await see(context, job, submitted);
-    return acceptedOf(await context.jobs.document(seen), submitted.created);
+    if (wait !== undefined) await waitForEnd(context, job, submitted.runId, wait.forMs, wait.client);
+    return await see(context, job, submitted);
   } catch (error) {
     if (!submitted.created || !(error instanceof Problem)) throw error;
     context.log.warn({ err: error, ...job }, 'accepted a job that could not be looked at');
-    return newlyAccepted(job, submitted.runId);
+    return undefined;
   }
+}
+
+async function accepted(context: ApiContext, job: JobName, submitted: Submitted): Promise<Accepted> {
+  const seen = await seeStarted(context, job, submitted);
+  if (seen === undefined) return newlyAccepted(job, submitted.runId);
+  return acceptedOf(await context.jobs.document(seen), submitted.created);
 }

@@ -20,20 +20,20 @@ type Description = temporal.api.workflowservice.v1.IDescribeWorkflowExecutionRes
  */
 export async function describeRun(engine: Temporal, job: JobName, runId?: string): Promise<RunEvidence | undefined> {
   const workflowId = workflowIdOf(job);
-  let description: Description;
   try {
     const { namespace } = engine;
-    description = await engine.call((service) =>
+    const description = await engine.call((service) =>
       service.describeWorkflowExecution({
         namespace,
         execution: { workflowId, ...(runId !== undefined && { runId }) },
       }),
     );
+    return await evidenceOf(engine, job, description);
   } catch (error) {
+    // Also when it was deleted between the calls.
     if (hasGrpcCode(error, grpc.NOT_FOUND)) return undefined;
     throw error;
   }
-  return evidenceOf(engine, job, description);
 }
 
 async function evidenceOf(engine: Temporal, job: JobName, description: Description): Promise<RunEvidence> {
