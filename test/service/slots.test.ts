@@ -65,8 +65,8 @@ it('of six jobs with a limit of five the sixth waits, also after kill -9 and res
 it('a copied data folder is another node, which starts and ends nothing of the first one', async () => {
   const first = await start({ MAX_CONCURRENT_PLAYBOOKS: '1' });
   const running = await first.submit(gate(first, 'original'));
-  const waiting = await first.submit(gate(first, 'waiting'));
   await until('the playbook to have begun', () => existsSync(path.join(first.folder, 'original')));
+  const waiting = await first.submit(gate(first, 'waiting'));
 
   const copied = await Service.prepare();
   services.push(copied);
