@@ -23,22 +23,24 @@ def start(folder, token):
 
     claim: taken (by this one) | held (by a living one) | started | void | absent (neither token nor claim there).
     """
+    launchers = {os.getpid()}
     if os.fork() == 0:
         os.setsid()
+        launchers.add(os.getpid())
         if os.fork() != 0:
             os._exit(0)
-        _supervise(folder, token)
+        _supervise(folder, token, launchers)
         os._exit(0)
     os.wait()
 
 
-def _supervise(folder, token):
+def _supervise(folder, token, launchers):
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP})
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         _answer({"claim": "failed", "reason": "prctl(PR_SET_CHILD_SUBREAPER) failed"})
         return
     try:
-        run = _Run(folder, _read_plan(folder))
+        run = _Run(folder, _read_plan(folder), launchers)
         state = run.claim(token)
     except (OSError, ValueError) as error:
         _answer({"claim": "failed", "reason": str(error)})
@@ -75,9 +77,10 @@ def _read_text(folder, name):
 
 
 class _Run:
-    def __init__(self, folder, plan):
+    def __init__(self, folder, plan, launchers):
         self.folder = folder
         self.plan = plan
+        self.launchers = launchers  # those that led to us and may not be gone yet: they carry the marker too
         self.ansible = 0
         self.number = 0
         self.attempt = None
@@ -111,7 +114,8 @@ class _Run:
         mine = {"supervisor": processes.identity(os.getpid()), "ansible": processes.identity(self.ansible)}
         self.attempt = processes.Attempt(self.plan["marker"], **mine)
         while True:
-            state, number = _next_claim(self.folder, self.plan["marker"], token, {os.getpid(), self.ansible})
+            own = {os.getpid(), self.ansible, *self.launchers}
+            state, number = _next_claim(self.folder, self.plan["marker"], token, own)
             if state != "free":
                 return state, number
             cause = evidence.readable(self.folder, "cause.json")
