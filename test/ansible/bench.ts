@@ -94,7 +94,7 @@ export class AttemptBench implements Bench {
     const full = JobSpec.parse({ ...spec, extra_vars });
     const job: Job = {
       dataDir,
-      env: { PATH: playbookPath(), HOME: path.join(dataDir, 'home'), LANG: 'C.UTF-8', ...given.env },
+      env: { PATH: playbookPath(), HOME: path.join(dataDir, 'home'), LANG: 'C.UTF-8', TMPDIR: dataDir, ...given.env },
       request: {
         workflow_id: 'default/test/attempt',
         run_id: randomBytes(8).toString('hex'),

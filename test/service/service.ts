@@ -47,6 +47,7 @@ export class Service {
     cpSync(path.join(packageRoot(), 'test', 'service', 'playbooks'), this.playbooksDir, { recursive: true });
     cpSync(path.join(packageRoot(), 'playbooks'), this.playbooksDir, { recursive: true });
     mkdirSync(path.join(this.folder, 'inventories'));
+    mkdirSync(path.join(this.folder, 'tmp'));
   }
 
   /** Prepares a service without starting it. */
@@ -76,6 +77,8 @@ export class Service {
       DATA_DIR: this.dataDir,
       PLAYBOOKS_DIR: this.playbooksDir,
       INVENTORIES_DIR: path.join(this.folder, 'inventories'),
+      // Killed Ansible modules leave their payloads there.
+      TMPDIR: path.join(this.folder, 'tmp'),
       ...this.extra,
     };
   }
