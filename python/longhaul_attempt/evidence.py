@@ -1,6 +1,6 @@
 """The files of an attempt folder: written durably, each by its first writer, also on a full disk.
 
-attempt.json    what is to be started: argv, cwd, environment, timeout (made by the worker, never changed)
+attempt.json    what is to be started: argv, cwd, marker, timeout (made by the worker, never changed)
 token           consumed by the first claim; without it and without a claim nothing is ever started
 claim.1, .2 ... who may start it, or that nobody may (void); only the last one counts
 started         the last step before Ansible's first instruction
