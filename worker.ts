@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { Client } from '@temporalio/client';
 import {
@@ -13,7 +14,9 @@ import {
 import { pino } from 'pino';
 import type { NodeContext } from './src/activities/context.js';
 import { createNodeActivities, createPlacementActivities } from './src/activities/create.js';
+import { createEngineActivities } from './src/activities/engine.js';
 import { PlaceSlots } from './src/activities/place-slots.js';
+import { NodeTakenError, Presence } from './src/activities/presence.js';
 import { failActivitiesOfDeadWorkers, failUnheardActivities } from './src/activities/recover.js';
 import { Sweeper } from './src/activities/sweeper.js';
 import { connectPatiently } from './src/activities/connect.js';
@@ -22,7 +25,7 @@ import { playbookEnvironment } from './src/ansible/environment.js';
 import { environment, loadConfig } from './src/config.js';
 import { nodeTaskQueue, sharedTaskQueue } from './src/job/protocol.js';
 import { openDataFolder, requireSpace } from './src/node/data-folder.js';
-import { nodeIdOf } from './src/node/identity.js';
+import { bindingOf, nodeIdOf } from './src/node/identity.js';
 import { Slots } from './src/node/slots.js';
 
 /** A node's worker: wires the parts and serves until it is told to end. Attempts go on without it. */
@@ -75,6 +78,27 @@ const context: NodeContext = {
   requireSpace: () => requireSpace(folder.runs, config.minFreeBytes),
 };
 const sweeper = new Sweeper(context, config.sweepIntervalMs);
+/** Exit code of a process that can't work with what it was given (sysexits' EX_CONFIG). */
+const cannotBeConfigured = 78;
+let failure: NodeTakenError | undefined;
+const endAsTaken = (error: NodeTakenError): void => {
+  failure = error;
+  ending.abort();
+};
+const presence = new Presence(
+  context,
+  {
+    node: nodeId,
+    binding: bindingOf(config.dataDir),
+    incarnation: identity.own,
+    host: os.hostname(),
+    data_dir: config.dataDir,
+    timeout_ms: config.nodeTimeoutMs,
+    lost_after_ms: config.nodeLostAfterMs,
+  },
+  endAsTaken,
+);
+const placeSlots = new PlaceSlots(slots);
 
 const common = {
   connection,
@@ -87,41 +111,56 @@ const shared = await Worker.create({
   ...common,
   taskQueue: sharedTaskQueue,
   workflowBundle: { code: await readFile(path.join(config.root, 'dist', 'workflow-bundle.js'), 'utf8') },
-  activities: createPlacementActivities(context),
+  activities: { ...createPlacementActivities(context), ...createEngineActivities(context) },
   // A worker that was killed must not keep its workflows waiting for it.
   stickyQueueScheduleToStartTimeout: '1s',
   tuner: {
     workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 40 },
-    activityTaskSlotSupplier: new PlaceSlots(slots),
+    activityTaskSlotSupplier: placeSlots,
     localActivityTaskSlotSupplier: { type: 'fixed-size', numSlots: 40 },
     nexusTaskSlotSupplier: { type: 'fixed-size', numSlots: 1 },
   },
 });
-const ofThisNode = await Worker.create({
-  ...common,
-  taskQueue: nodeTaskQueue(nodeId),
-  activities: createNodeActivities(context, () => sweeper.soon()),
-  maxConcurrentActivityTaskExecutions: 20_000,
-  maxHeartbeatThrottleInterval: '5s',
-});
-
-const workers = [shared, ofThisNode];
-const endWorkers = (): void => {
-  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+const serve = (worker: Worker): Promise<void> => {
+  const end = (): void => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  ending.signal.addEventListener('abort', end);
+  const serving = worker.run();
+  if (ending.signal.aborted) end();
+  return serving;
 };
-ending.signal.addEventListener('abort', endWorkers);
-const serving = Promise.all(workers.map((worker) => worker.run()));
-if (ending.signal.aborted) endWorkers();
 
-await failActivitiesOfDeadWorkers(context, identity);
-void failUnheardActivities(context, identity).catch((error: unknown) =>
-  log.warn({ err: error }, 'open jobs could not be listed'),
-);
-sweeper.start();
-log.info({ nodeId, slots: slots.limit }, 'serving');
-// For `npm start`, which waits for this line, whatever the log level is.
-console.log('worker ready');
-await serving;
+const serving = [serve(shared)];
+try {
+  await presence.claim(ending.signal);
+  const ofThisNode = await Worker.create({
+    ...common,
+    taskQueue: nodeTaskQueue(nodeId),
+    activities: createNodeActivities(context, presence, () => sweeper.soon()),
+    maxConcurrentActivityTaskExecutions: 20_000,
+    maxHeartbeatThrottleInterval: '5s',
+  });
+  serving.push(serve(ofThisNode));
+  placeSlots.begin();
+  await failActivitiesOfDeadWorkers(context, identity);
+  void failUnheardActivities(context, identity).catch((error: unknown) =>
+    log.warn({ err: error }, 'open jobs could not be listed'),
+  );
+  sweeper.start();
+  log.info({ nodeId, slots: slots.limit }, 'serving');
+  // For `npm start`, which waits for this line, whatever the log level is.
+  console.log('worker ready');
+} catch (error) {
+  if (error instanceof NodeTakenError) endAsTaken(error);
+  else if (!ending.signal.aborted) throw error;
+}
+await Promise.all(serving);
+presence.stop();
 await sweeper.stop();
 slots.close();
 await connection.close();
+if (failure !== undefined) {
+  console.error(failure.message);
+  process.exit(cannotBeConfigured);
+}

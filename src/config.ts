@@ -27,10 +27,16 @@ export interface Config {
   };
   readonly nodeId?: string;
   readonly maxConcurrentPlaybooks: number;
+  /** Of a tenant, over all nodes; absent: any number. */
+  readonly maxConcurrentPerTenant?: number;
+  /** The shares of tenants among those that wait; 1 for those that aren't named. */
+  readonly tenantWeights: Readonly<Record<string, number>>;
   readonly syncMaxWaitMs: number;
   readonly heartbeatTimeoutMs: number;
   readonly retryIntervalMs: number;
   readonly sweepIntervalMs: number;
+  readonly nodeTimeoutMs: number;
+  readonly nodeLostAfterMs: number;
   readonly killGraceMs: number;
   readonly confirmIntervalMs: number;
   readonly minFreeBytes: number;
@@ -80,10 +86,14 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     },
     ...(values.NODE_ID !== undefined && { nodeId: values.NODE_ID }),
     maxConcurrentPlaybooks: values.MAX_CONCURRENT_PLAYBOOKS,
+    ...(values.MAX_CONCURRENT_PER_TENANT !== undefined && { maxConcurrentPerTenant: values.MAX_CONCURRENT_PER_TENANT }),
+    tenantWeights: values.TENANT_WEIGHTS,
     syncMaxWaitMs: milliseconds(values.SYNC_MAX_WAIT),
     heartbeatTimeoutMs: milliseconds(values.HEARTBEAT_TIMEOUT),
     retryIntervalMs: milliseconds(values.RETRY_INTERVAL),
     sweepIntervalMs: milliseconds(values.SWEEP_INTERVAL),
+    nodeTimeoutMs: milliseconds(values.NODE_TIMEOUT),
+    nodeLostAfterMs: milliseconds(values.NODE_LOST_AFTER),
     killGraceMs: milliseconds(values.KILL_GRACE),
     confirmIntervalMs: milliseconds(values.CONFIRM_INTERVAL),
     minFreeBytes: values.MIN_FREE_MB * 1_000_000,
@@ -155,6 +165,16 @@ export const environment = z.object({
     'a whole number from 1 to 1000',
     'Attempts that run at the same time on this node.',
   ),
+  MAX_CONCURRENT_PER_TENANT: setting(
+    z.coerce.number().int().min(1).max(10_000).optional(),
+    'a whole number from 1 to 10000',
+    'Jobs of one tenant that are placed or running at the same time, over all nodes. Unset: any number.',
+  ),
+  TENANT_WEIGHTS: setting(
+    z.string().default('').transform(weightsOf),
+    'tenant=weight, separated by commas; a weight is a number from 0.001 to 1000',
+    'Shares of tenants among the jobs that wait for a slot, such as `ops=3,dev=1`; a tenant that is not named has 1.',
+  ),
   SYNC_MAX_WAIT: secondsSetting(600, 0, 86_400, 'How long `POST /jobs?sync=true` waits before it answers 202.'),
   NODE_ID: setting(
     z.string().regex(nodeName).optional(),
@@ -178,6 +198,13 @@ export const environment = z.object({
     0.1,
     86_400,
     'Pause between two sweeps that look for attempts whose job was closed in Temporal.',
+  ),
+  NODE_TIMEOUT: secondsSetting(30, 1, 3600, 'Silence after which a node counts as away.'),
+  NODE_LOST_AFTER: secondsSetting(
+    600,
+    1,
+    30 * 86_400,
+    'How long a node must be away until jobs on it with `on_node_lost` `fail` or `rerun` are given up.',
   ),
   KILL_GRACE: secondsSetting(10, 0, 3600, 'From TERM to KILL when a job is canceled or timed out.'),
   CONFIRM_INTERVAL: secondsSetting(1.5, 0.05, 60, 'Between the two looks that it takes to call an attempt `lost`.'),
@@ -211,6 +238,17 @@ function secondsSetting(
 ): z.ZodDefault<z.ZodCoercedNumber> {
   const type = z.coerce.number().min(min).max(max).default(standard);
   return setting(type, `seconds from ${min} to ${max}, fractions allowed`, description);
+}
+
+function weightsOf(list: string, context: z.RefinementCtx): Record<string, number> {
+  const entries = list.split(',').filter((entry) => entry.trim() !== '');
+  const weights = entries.map((entry) => {
+    const [, tenant = '', weight = ''] = /^\s*([^=\s]+)=([0-9.]+)\s*$/.exec(entry) ?? [];
+    if (!nodeName.test(tenant) || !(Number(weight) >= 0.001 && Number(weight) <= 1000))
+      context.addIssue({ code: 'custom', message: 'not a list of weights' });
+    return [tenant, Number(weight)] as const;
+  });
+  return Object.fromEntries(weights);
 }
 
 function milliseconds(seconds: number): number {

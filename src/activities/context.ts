@@ -21,7 +21,13 @@ export interface NodeContext {
   requireSpace: () => Promise<void>;
 }
 
-/** Identifies an attempt in Temporal. */
+/** A run as Temporal knows it. */
+export interface RunInTemporal {
+  workflowId: string;
+  runId: string;
+}
+
+/** Identifies an attempt; its run is the original one where a Reset has put another in its place. */
 export interface AttemptInTemporal {
   workflow_id: string;
   run_id: string;

@@ -1,5 +1,7 @@
+import type { Attendance, AwayNode } from '../job/node-protocol.js';
 import type { Outcome } from '../job/outcome.js';
 import type { AttemptRef, Placement, PlaceRequest } from '../job/protocol.js';
+import type { AdmissionRequest } from '../job/tenant-protocol.js';
 
 /** Served from the shared queue, by whichever node has a free slot. */
 export interface PlacementActivities {
@@ -13,4 +15,16 @@ export interface NodeActivities {
   run(ref: AttemptRef): Promise<Outcome>;
   /** Ends the attempt because its job was canceled; returns when nothing of it is left. */
   end(ref: AttemptRef): Promise<void>;
+  /** Tells, for as long as this worker serves the node, how the node is. */
+  attend(attendance: Attendance): Promise<void>;
+}
+
+/** Calls of Temporal that a workflow can't make by itself. Local activities, of whichever worker has the workflow. */
+export interface EngineActivities {
+  /** Asks the workflow of the tenant, which is started if it isn't there, to admit a job. */
+  requestAdmission(tenant: string, request: AdmissionRequest): Promise<void>;
+  /** Those of these workflow IDs that have no open run. */
+  closedJobs(workflowIds: string[]): Promise<string[]>;
+  /** Tells all jobs of a node that it has stayed away. Nothing if this node is the one. */
+  giveUpJobs(away: AwayNode): Promise<void>;
 }

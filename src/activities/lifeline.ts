@@ -9,13 +9,18 @@ export interface Lifeline {
   signal: AbortSignal;
 }
 
+/** What the activity told last, also by an earlier worker; undefined if it has not told anything. */
+export function lastTold(): RunHeartbeat | undefined {
+  return Context.current().info.heartbeatDetails as RunHeartbeat | undefined;
+}
+
 /** Runs `work` with heartbeats that repeat what was told last, four times within the heartbeat timeout. */
 export async function withLifeline<T>(
   heartbeatTimeoutMs: number,
   work: (lifeline: Lifeline) => Promise<T>,
 ): Promise<T> {
   const context = Context.current();
-  let last: RunHeartbeat | undefined = context.info.heartbeatDetails as RunHeartbeat | undefined;
+  let last = lastTold();
   const repeat = setInterval(() => {
     context.heartbeat(last);
   }, heartbeatTimeoutMs / 4);

@@ -8,10 +8,18 @@ import type { Slots } from '../node/slots.js';
 export class PlaceSlots implements CustomSlotSupplier<ActivitySlotInfo> {
   readonly type = 'custom';
   private permits = 0;
+  private open: () => void = () => undefined;
+  private readonly opened = new Promise<void>((resolve) => (this.open = resolve));
 
   constructor(private readonly slots: Slots) {}
 
+  /** From now on the node asks for work: it is known that nobody else serves as this node. */
+  begin(): void {
+    this.open();
+  }
+
   async reserveSlot(_context: unknown, signal: AbortSignal): Promise<SlotPermit> {
+    await Promise.race([this.opened, aborted(signal)]);
     for (;;) {
       signal.throwIfAborted();
       const changed = this.nextChange(signal);
@@ -44,17 +52,24 @@ export class PlaceSlots implements CustomSlotSupplier<ActivitySlotInfo> {
     const happened = new Promise<void>((resolve) => {
       const tick = setTimeout(resolve, 1000);
       const off = this.slots.onChange(resolve);
-      const aborted = (): void => {
+      const onAbort = (): void => {
         resolve();
       };
-      signal.addEventListener('abort', aborted, { once: true });
+      signal.addEventListener('abort', onAbort, { once: true });
       stop = () => {
         clearTimeout(tick);
         off();
-        signal.removeEventListener('abort', aborted);
+        signal.removeEventListener('abort', onAbort);
         resolve();
       };
     });
     return { happened: happened.finally(() => stop()), stop };
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

@@ -2,14 +2,20 @@ import { randomBytes } from 'node:crypto';
 import { bootId } from '../ansible/identity.js';
 import type { Placement, PlaceRequest } from '../job/protocol.js';
 import { holderOf, keyOf, type NodeContext } from './context.js';
+import { formerPlacement } from './former-placement.js';
 
 /**
  * Reserves a slot, then the attempt folder with its token (R1, R7). Repeated on the same node it finds both again.
- * @throws Error when the last free slot was taken by another process of this node, or the disk is full; Temporal repeats it
+ * @param currentRunId the run that asks; another one than the request's after a Reset
+ * @throws Error when the last free slot was taken by another process of this node, an earlier attempt of the run has not
+ *   ended here, or the disk is full; Temporal repeats it
  */
-export async function place(context: NodeContext, request: PlaceRequest): Promise<Placement> {
+export async function place(context: NodeContext, request: PlaceRequest, currentRunId: string): Promise<Placement> {
   const { nodeId, slots, attempts } = context;
+  const former = await formerPlacement(context, request, currentRunId);
+  if (former !== undefined) return former;
   await context.requireSpace();
+  await refuseBesideEarlier(context, request);
   if (!(await slots.take(holderOf(nodeId, request)))) throw new Error(`no slot of node ${nodeId} is free`);
   const boot = bootId();
   const token = await attempts.prepare({
@@ -28,4 +34,11 @@ export async function place(context: NodeContext, request: PlaceRequest): Promis
     heartbeat_timeout_ms: heartbeatTimeoutMs,
     retry_interval_ms: retryIntervalMs,
   };
+}
+
+/** An attempt that was given up while this node was away is ended by its sweep before another may run here (R4). */
+async function refuseBesideEarlier({ slots, nodeId }: NodeContext, { run_id, attempt }: PlaceRequest): Promise<void> {
+  const earlier = (await slots.taken()).find(({ holder }) => holder?.run_id === run_id && holder.attempt < attempt);
+  if (earlier === undefined) return;
+  throw new Error(`attempt ${earlier.holder?.attempt} has not been ended yet on node ${nodeId}, which had been away`);
 }

@@ -7,7 +7,8 @@ const callTimeoutMs = 10_000;
 
 interface Run {
   workflowId: string;
-  runId: string;
+  /** Undefined: the latest. */
+  runId?: string;
 }
 
 /** How this worker and its predecessors on the node call themselves. */
@@ -23,7 +24,8 @@ export interface WorkerIdentity {
  */
 export async function failActivitiesOfDeadWorkers(context: NodeContext, identity: WorkerIdentity): Promise<void> {
   const holders = (await context.slots.taken()).map(({ holder }) => holder).filter((holder) => holder !== undefined);
-  const runs = holders.map(({ workflow_id, run_id }) => ({ workflowId: workflow_id, runId: run_id }));
+  // Its latest run: after a Reset that is another one than its attempt was placed by.
+  const runs = holders.map(({ workflow_id }) => ({ workflowId: workflow_id }));
   await Promise.all(runs.map((run) => failThoseOf(context, run, identity)));
 }
 
@@ -45,13 +47,13 @@ async function failThoseOf(
 ): Promise<void> {
   try {
     await client.withDeadline(Date.now() + callTimeoutMs, async () => {
-      const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
+      const { raw, runId: describedRunId } = await client.workflow.getHandle(workflowId, runId).describe();
       for (const activity of raw.pendingActivities ?? []) {
         if (!isOfDeadWorker(activity, prefix, own)) continue;
         await client.workflowService.respondActivityTaskFailedById({
           namespace: client.options.namespace,
           workflowId,
-          runId,
+          runId: describedRunId,
           activityId: activity.activityId ?? '',
           identity: own,
           failure: { message: 'its worker ended', source: 'longhaul', applicationFailureInfo: { type: 'WorkerEnded' } },

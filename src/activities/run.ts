@@ -24,8 +24,10 @@ export class NotEndedError extends Error {
  * of these may watch the same attempt, one after another or at once: the attempt's evidence decides, not they (R1-R3).
  */
 export async function run(context: NodeContext, ref: AttemptRef, lifeline: Lifeline): Promise<Outcome> {
-  const { attempts, slots, nodeId } = context;
-  const outcome = (await attempts.settled(keyOf(ref))) ?? (await watchToTheEnd(context, ref, lifeline));
+  const { attempts, slots, nodeId, log } = context;
+  const key = keyOf(ref);
+  const outcome = (await attempts.settled(key)) ?? (await watchToTheEnd(context, ref, lifeline));
+  log.info({ ...key, status: outcome.status, rc: outcome.rc }, 'an attempt has ended');
   await slots.release(holderOf(nodeId, ref));
   return outcome;
 }

@@ -1,10 +1,10 @@
 import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
-import type { JobMemo } from '../job/protocol.js';
+import type { Outcome } from '../job/outcome.js';
+import { signals, type JobMemo, type LateResult } from '../job/protocol.js';
 import type { SlotHolder, TakenSlot } from '../node/slots.js';
 import { keyOf, type NodeContext } from './context.js';
+import { describeWorkflow } from './engine.js';
 import { refuseLeft } from './run.js';
-
-const describeTimeoutMs = 10_000;
 
 /**
  * Looks through the slots for attempts whose workflow no longer waits for them: terminated in Temporal, or moved on.
@@ -30,27 +30,23 @@ async function sweepSlot(context: NodeContext, slot: TakenSlot): Promise<void> {
     await slots.drop(slot);
     return;
   }
-  const description = await describe(context, holder);
+  const description = await runOf(context, holder);
   if (description === undefined) {
     await dropIfNothingRuns(context, holder);
   } else if (description.status.name !== 'RUNNING') {
     await endOrphan(context, holder, `its workflow was closed in Temporal (${description.status.name.toLowerCase()})`);
   } else if (hasMovedOn(description, holder)) {
-    await endOrphan(context, holder, 'its workflow has gone on to another attempt');
+    const outcome = await endOrphan(context, holder, 'its workflow has gone on without this attempt');
+    if (outcome !== undefined) await reportLate(context, description, { attempt: holder.attempt, outcome });
   }
 }
 
-async function describe(
-  { client }: NodeContext,
-  holder: SlotHolder,
-): Promise<WorkflowExecutionDescription | undefined> {
-  try {
-    const handle = client.workflow.getHandle(holder.workflow_id, holder.run_id);
-    return await client.withDeadline(Date.now() + describeTimeoutMs, () => handle.describe());
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return undefined;
-    throw error;
-  }
+/** The run that an attempt belongs to: the one that placed it, or the one that continues that after a Reset (R5). */
+async function runOf(context: NodeContext, holder: SlotHolder): Promise<WorkflowExecutionDescription | undefined> {
+  const own = await describeWorkflow(context, holder.workflow_id, holder.run_id);
+  if (own?.status.name === 'RUNNING') return own;
+  const latest = await describeWorkflow(context, holder.workflow_id);
+  return latest?.raw.workflowExecutionInfo?.firstRunId === holder.run_id ? latest : own;
 }
 
 /** Whether its attempt has ended, or was placed on another node because this one answered too late. */
@@ -60,17 +56,37 @@ function hasMovedOn({ memo }: WorkflowExecutionDescription, { attempt, node }: S
   return isElsewhere || attempts.some((record) => record.attempt === attempt);
 }
 
-async function endOrphan({ attempts, slots, log }: NodeContext, holder: SlotHolder, reason: string): Promise<void> {
+/** @returns how it ended, where that can be told */
+async function endOrphan(
+  { attempts, slots, log }: NodeContext,
+  holder: SlotHolder,
+  reason: string,
+): Promise<Outcome | undefined> {
   const key = keyOf(holder);
-  if ((await attempts.settled(key)) === undefined) {
+  let outcome = await attempts.settled(key);
+  if (outcome === undefined) {
     refuseLeft(await attempts.end(key, 'terminated', reason));
     const seen = await attempts.look(key);
-    if (seen.state === 'finished' || seen.state === 'void') {
-      const outcome = await attempts.settle(key, seen);
-      log.warn({ ...key, outcome, reason }, 'an attempt that nobody waits for was ended');
-    }
+    if (seen.state === 'finished' || seen.state === 'void') outcome = await attempts.settle(key, seen);
   }
+  log.warn({ ...key, outcome, reason }, 'an attempt that nobody waits for has ended');
   await slots.release(holder);
+  return outcome;
+}
+
+/** The answer that was given stays; what became of the attempt is shown beside it while the run is open (R4). */
+async function reportLate(
+  { client, log }: NodeContext,
+  { workflowId, runId }: WorkflowExecutionDescription,
+  { attempt, outcome }: LateResult,
+): Promise<void> {
+  const late: LateResult = { attempt, outcome: { ...outcome, stats: {} } };
+  try {
+    await client.workflow.getHandle(workflowId, runId).signal(signals.late, late);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError))
+      log.warn({ err: error, workflowId }, 'a late result was not reported');
+  }
 }
 
 /** Temporal doesn't know the run: deleted, or its database is another one. What lives is not ours to judge. */

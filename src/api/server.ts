@@ -38,6 +38,10 @@ async function main(): Promise<void> {
     temporal,
     jobs,
     store,
+    order: {
+      tenantWeights: config.tenantWeights,
+      ...(config.maxConcurrentPerTenant !== undefined && { tenantLimit: config.maxConcurrentPerTenant }),
+    },
     log,
     port,
     playbooksDir,

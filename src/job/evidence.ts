@@ -6,6 +6,8 @@ import type { JobMemo, RunHeartbeat } from './protocol.js';
 export interface RunEvidence {
   job: JobName;
   runId: string;
+  /** The run id that the attempts' evidence is kept by: the first run's where this one continues that after a Reset. */
+  evidenceRunId: string;
   createdAt: string;
   /** Null while the run is open. */
   closed: RunClose | null;
@@ -23,6 +25,8 @@ export interface RunClose {
   at: string;
   /** Given by whoever terminated it. */
   reason: string | null;
+  /** The run that goes on with it after a Reset in Temporal. */
+  continuedBy: string | null;
 }
 
 /** An activity that has not answered yet. */
@@ -31,6 +35,8 @@ export interface PendingActivity {
   /** Whether a worker works on it now, as far as Temporal knows. */
   taken: boolean;
   lastFailure: string | null;
+  /** When it was last heard of, RFC 3339; null before. */
+  heardAt: string | null;
   heartbeat: RunHeartbeat | null;
 }
 

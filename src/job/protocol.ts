@@ -17,12 +17,64 @@ export function nodeTaskQueue(node: string): string {
 /** The name of the query that tells a job's `JobProgress`. */
 export const progressQuery = 'progress';
 
+/** The signals of a job; each is sent a few times in a run at most, whatever its length. */
+export const signals = {
+  /** From its node: a `Milestone`. */
+  milestone: 'milestone',
+  /** From the workflow of a node: a `NodeLost`. */
+  nodeLost: 'node_lost',
+  /** From an operator: an `Abandonment`. */
+  abandon: 'abandon',
+  /** From a node that has returned: a `LateResult`. */
+  late: 'late_result',
+  /** From the workflow of its tenant: it may be placed. */
+  admitted: 'admitted',
+} as const;
+
+/** Something that is worth to be seen in lists and in Temporal's Web UI. */
+export interface Milestone {
+  attempt: number;
+  /** RFC 3339. */
+  started_at: string;
+  percent: number | null;
+  message: string | null;
+}
+
+/** A node has stayed away for longer than NODE_LOST_AFTER. */
+export interface NodeLost {
+  node: string;
+  /** RFC 3339: when it was last heard of. */
+  since: string;
+}
+
+/** An operator says that nothing of an attempt is to be waited for any more (R4). */
+export interface Abandonment {
+  attempt: number;
+  reason: string;
+}
+
+/** How an attempt ended that had been given up: on record, but no longer the answer. */
+export interface LateResult {
+  attempt: number;
+  outcome: Outcome;
+}
+
 /** The argument of the job workflow. */
 export interface JobInput {
   tenant: string;
   playbook_name: string;
   name: string;
   spec: JobSpec;
+  /** How many jobs of the tenant may be placed or running at the same time, over all nodes. Absent: any number. */
+  tenant_limit?: number;
+  /** A job that ran without Temporal, and is entered when that is back. */
+  foreground?: ForegroundRun;
+}
+
+/** What is known of a job that ran in the foreground. */
+export interface ForegroundRun {
+  attempts: AttemptRecord[];
+  outcome: Outcome;
 }
 
 /** Where an attempt lives: in history before anything of it is started (R1). */
@@ -40,6 +92,7 @@ export interface Placement {
 /** The argument of the activity that finds a node for an attempt. */
 export interface PlaceRequest {
   workflow_id: string;
+  /** The run that the evidence is kept by: the original one, which a Reset in Temporal continues under another id. */
   run_id: string;
   attempt: number;
   input: JobInput;
@@ -48,6 +101,7 @@ export interface PlaceRequest {
 /** Which attempt an activity is about. */
 export interface AttemptRef extends Placement {
   workflow_id: string;
+  /** As in `PlaceRequest`. */
   run_id: string;
   /** Seconds from the start; null: none. */
   timeout: number | null;
@@ -60,6 +114,10 @@ export interface RunHeartbeat {
   tasks_done: number;
   /** What it does now, or what is unusual about it. */
   message: string | null;
+  /** From 0 to 99; null or absent while unknown. */
+  percent?: number | null;
+  /** The last milestone that the workflow was told: its percent, and when (ms since 1970). */
+  told?: { percent: number; at: number } | null;
 }
 
 /** One finished attempt, as the document shows it. */
@@ -67,6 +125,8 @@ export interface AttemptRecord {
   attempt: number;
   node: string;
   outcome: Outcome;
+  /** What its node reported after it had been given up. */
+  late?: Outcome;
 }
 
 /**
@@ -81,6 +141,10 @@ export interface JobMemo {
   workspace: string;
   metadata: Record<string, unknown>;
   ttl: number;
+  /** Of a job that ran in the foreground: when it was accepted, RFC 3339, and the run id that its evidence is kept by. */
+  foreground?: { created_at: string; run_id: string; reason: string };
+  /** While it waits for other jobs of its tenant to end: how many may be placed or running. */
+  tenant_limit?: number | null;
   placement?: { node: string; attempt: number } | null;
   retry_at?: string | null;
   attempts?: AttemptRecord[];
@@ -89,7 +153,7 @@ export interface JobMemo {
 
 /** The answer of the progress query. */
 export interface JobProgress {
-  stage: 'placing' | 'running' | 'waiting' | 'ending' | 'ended';
+  stage: 'admission' | 'placing' | 'running' | 'waiting' | 'ending' | 'ended';
   placement: { node: string; attempt: number } | null;
   attempts: AttemptRecord[];
 }

@@ -71,7 +71,12 @@ export const JobSpec = z
       .optional()
       .describe('Seconds from the start after which its processes are killed'),
     retry: RetryPolicy.default({ max_attempts: 3, backoff: [30, 60], on: ['lost', 'launch'] }),
-    on_node_lost: z.enum(['wait']).default('wait').describe('A job whose node is away waits for it'),
+    on_node_lost: z
+      .enum(['wait', 'fail', 'rerun'])
+      .default('wait')
+      .describe(
+        'When its node stays away: wait for it; fail with `node_lost`; or run it again elsewhere, although the copy on the lost node may still run: two copies are possible',
+      ),
     priority: z.int().min(1).max(5).default(3).describe('1 is served first'),
     labels: z.array(z.string().min(1).max(200)).max(50).default([]),
     when_finished: z

@@ -8,13 +8,17 @@ import { isErrno } from '../disk/errno.js';
  * folder is another node and starts nothing of the first one's (R8). `override` is the NODE_ID of a restore.
  */
 export function nodeIdOf(dataDir: string, override?: string): string {
-  if (override !== undefined) return override;
+  return override ?? `node-${bindingOf(dataDir)}`;
+}
+
+/** Tells the data folder on this machine from any other, and from its copies. */
+export function bindingOf(dataDir: string): string {
   const folder = realpathSync(dataDir);
   const { ino } = statSync(folder, { bigint: true });
   const hash = createHash('sha256')
     .update(JSON.stringify([machineId(), folder, String(ino)]))
     .digest('hex');
-  return `node-${hash.slice(0, 12)}`;
+  return hash.slice(0, 12);
 }
 
 /** The host's name only where there is nothing better: it may change. */

@@ -1,2 +1,3 @@
-/** All workflows of the service, for the bundle. */
 export { job } from './job.js';
+export { node } from './node.js';
+export { tenant } from './tenant.js';

@@ -3,10 +3,10 @@ import {
   CancelledFailure,
   CancellationScope,
   defineQuery,
+  defineSignal,
   proxyActivities,
   setHandler,
   sleep,
-  upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { NodeActivities, PlacementActivities } from '../activities/index.js';
@@ -14,12 +14,19 @@ import type { Outcome } from '../job/outcome.js';
 import {
   nodeTaskQueue,
   progressQuery,
-  type AttemptRecord,
+  signals,
   type AttemptRef,
   type JobInput,
   type JobProgress,
+  type LateResult,
+  type Milestone,
+  type Placement,
 } from '../job/protocol.js';
 import { backoffBeforeNext } from '../job/retry.js';
+import { Admission } from './admission.js';
+import { Board } from './board.js';
+import { Interruptions, type GivenUp } from './interruptions.js';
+import { hasSearchAttributes } from './version.js';
 
 /** Silence is not death (R4): an activity is repeated until it answers, however long its node stays away. */
 const untilAnswered = { startToCloseTimeout: '3650 days', retry: { backoffCoefficient: 1 } } as const;
@@ -29,11 +36,12 @@ const untilAnswered = { startToCloseTimeout: '3650 days', retry: { backoffCoeffi
  * Its history has the same size however long the job runs.
  */
 export async function job(input: JobInput): Promise<Outcome> {
-  const progress: JobProgress = { stage: 'placing', placement: null, attempts: [] };
-  setHandler(defineQuery<JobProgress>(progressQuery), () => progress);
-  const outcome = await runToTheEnd(input, progress);
-  progress.stage = 'ended';
-  upsertMemo({ placement: progress.placement, retry_at: null, attempts: progress.attempts, outcome });
+  const board = new Board(input);
+  setHandler(defineQuery<JobProgress>(progressQuery), () => board.progress);
+  setHandler(defineSignal<[Milestone]>(signals.milestone), (milestone) => board.reached(milestone));
+  setHandler(defineSignal<[LateResult]>(signals.late), ({ attempt, outcome }) => board.reportedLate(attempt, outcome));
+  const outcome = input.foreground === undefined ? await runAdmitted(input, board) : entered(input.foreground, board);
+  board.ended(outcome);
   return close(outcome);
 }
 
@@ -49,91 +57,144 @@ function close(outcome: Outcome): Outcome {
   }
 }
 
+/** A job that has run without Temporal. */
+function entered({ attempts, outcome }: NonNullable<JobInput['foreground']>, board: Board): Outcome {
+  for (const record of attempts) board.attemptEnded(record);
+  return outcome;
+}
+
 /**
  * The root only listens for a cancel. All activities are out of its reach, because Temporal would answer "canceled" for
  * one that is between attempts while its process runs on (R5).
  */
-async function runToTheEnd(input: JobInput, progress: JobProgress): Promise<Outcome> {
-  const canceled: Promise<'canceled'> = CancellationScope.current().cancelRequested.catch(() => 'canceled' as const);
+async function runAdmitted(input: JobInput, board: Board): Promise<Outcome> {
+  const interruptions = new Interruptions(input.spec.on_node_lost);
   return CancellationScope.nonCancellable(async () => {
-    for (let number = 1; ; number++) {
-      const outcome = await attempt(input, number, progress, canceled);
-      if (outcome.status !== 'failed') return outcome;
-      const backoff = backoffBeforeNext(input.spec.retry, number, outcome.failure.kind);
-      if (backoff === undefined) return outcome;
-      progress.stage = 'waiting';
-      upsertMemo({
-        placement: null,
-        retry_at: new Date(Date.now() + backoff).toISOString(),
-        attempts: progress.attempts,
-      });
-      if ((await Promise.race([sleep(Math.max(1, backoff)), canceled])) === 'canceled') return canceledAfter(outcome);
-    }
+    const admission = new Admission(input);
+    const admitted = await admission.obtain(board, interruptions.canceled);
+    const outcome = admitted ? await runToTheEnd(input, board, interruptions) : neverStarted();
+    await admission.release();
+    return outcome;
   });
 }
 
-async function attempt(
+async function runToTheEnd(input: JobInput, board: Board, interruptions: Interruptions): Promise<Outcome> {
+  for (let number = 1; ; number++) {
+    const { outcome, rerun } = await attempt(input, number, board, interruptions);
+    if (outcome.status !== 'failed') return outcome;
+    const backoff = rerun ? 0 : backoffBeforeNext(input.spec.retry, number, outcome.failure.kind);
+    // After a cancel nothing more is started; that what was given up is gone, nobody has seen.
+    if (backoff === undefined || (rerun && interruptions.isCanceled)) return outcome;
+    board.retryAt(new Date(Date.now() + backoff).toISOString());
+    const next = rerun ? undefined : await Promise.race([sleep(Math.max(1, backoff)), interruptions.canceled]);
+    if (next === 'canceled') return canceledAfter(outcome);
+  }
+}
+
+interface Ended {
+  outcome: Outcome;
+  /** Another attempt is to follow, whatever the retry policy says. */
+  rerun: boolean;
+}
+
+async function attempt(input: JobInput, number: number, board: Board, interruptions: Interruptions): Promise<Ended> {
+  const placed = await findPlace(input, number, board, interruptions.canceled);
+  // Nothing was scheduled that could start it; a reservation that was made is dropped by its node's sweep.
+  if (placed === 'canceled') return { outcome: neverStarted(), rerun: false };
+  const ended = await watch(input, placed, board, interruptions);
+  board.attemptEnded({ attempt: number, node: placed.node, outcome: ended.outcome });
+  return ended;
+}
+
+async function findPlace(
   input: JobInput,
   number: number,
-  progress: JobProgress,
+  board: Board,
   canceled: Promise<'canceled'>,
-): Promise<Outcome> {
-  const { workflowId, runId } = workflowInfo();
-  progress.stage = 'placing';
+): Promise<Placement | 'canceled'> {
+  const { workflowId, runId, originalExecutionRunId } = workflowInfo();
+  board.placing();
   // Placing takes milliseconds: where no answer comes, its worker has died, and another may try.
-  const { place } = proxyActivities<PlacementActivities>({ ...untilAnswered, startToCloseTimeout: '10s' });
-  const placed = await Promise.race([
-    place({ workflow_id: workflowId, run_id: runId, attempt: number, input }),
-    canceled,
-  ]);
-  // Nothing was scheduled that could start it; a reservation that was made is dropped by its node's sweep.
-  if (placed === 'canceled') return neverStarted();
-
-  const ref: AttemptRef = { ...placed, workflow_id: workflowId, run_id: runId, timeout: input.spec.timeout ?? null };
-  const node = proxyActivities<NodeActivities>({
+  const { place } = proxyActivities<PlacementActivities>({
     ...untilAnswered,
-    taskQueue: nodeTaskQueue(placed.node),
-    heartbeatTimeout: placed.heartbeat_timeout_ms,
-    retry: { ...untilAnswered.retry, initialInterval: placed.retry_interval_ms },
+    startToCloseTimeout: '10s',
+    summary: `Find a node with a free slot (attempt ${number})`,
   });
-  progress.placement = { node: placed.node, attempt: number };
-  progress.stage = 'running';
-  upsertMemo({ placement: progress.placement, retry_at: null });
-  const running = node.run(ref);
-  if ((await Promise.race([running, canceled])) === 'canceled') {
-    progress.stage = 'ending';
-    await node.end(ref);
+  const placing = place({ workflow_id: workflowId, run_id: originalExecutionRunId, attempt: number, input });
+  // After a Reset something may run already: it has to be found before it can be ended.
+  return runId === originalExecutionRunId ? Promise.race([placing, canceled]) : placing;
+}
+
+/** Has the attempt run, or ended if the job is canceled; or gives it up. */
+async function watch(
+  { spec }: JobInput,
+  placed: Placement,
+  board: Board,
+  interruptions: Interruptions,
+): Promise<Ended> {
+  const { workflowId, originalExecutionRunId } = workflowInfo();
+  const ref: AttemptRef = {
+    ...placed,
+    workflow_id: workflowId,
+    run_id: originalExecutionRunId,
+    timeout: spec.timeout ?? null,
+  };
+  const onNode = (summary: string): NodeActivities =>
+    proxyActivities<NodeActivities>({
+      ...untilAnswered,
+      taskQueue: nodeTaskQueue(placed.node),
+      heartbeatTimeout: placed.heartbeat_timeout_ms,
+      retry: { ...untilAnswered.retry, initialInterval: placed.retry_interval_ms },
+      summary,
+    });
+  board.placed(placed.node, placed.attempt);
+  const givenUp = interruptions.givenUp(placed);
+  // A scope of its own, so that what is given up is not asked for any more; out of reach of a cancel of the run.
+  const scope = hasSearchAttributes() ? new CancellationScope() : CancellationScope.current();
+  const running = scope.run(() => onNode(`Run ${spec.playbook} on node ${placed.node}`).run(ref));
+  let ended = await Promise.race([running, interruptions.canceled, givenUp]);
+  if (ended === 'canceled') {
+    board.canceling();
+    const gone = scope.run(() => onNode(`End it on node ${placed.node}`).end(ref));
+    ended = await Promise.race([gone.then(() => running), givenUp]);
+    gone.catch(() => undefined);
   }
-  const outcome = await running;
-  // The statistics of earlier attempts stay in their folders: the memo must stay small.
-  const record: AttemptRecord = { attempt: number, node: placed.node, outcome: { ...outcome, stats: {} } };
-  progress.attempts = [...progress.attempts, record];
-  return outcome;
+  if (!('givenUp' in ended)) return { outcome: ended, rerun: false };
+  running.catch(() => undefined);
+  scope.cancel();
+  return { outcome: nodeLost(ended, board.startedAt), rerun: ended.rerun };
+}
+
+function nodeLost({ givenUp }: GivenUp, started_at: string | null): Outcome {
+  const failure = { kind: 'node_lost', message: givenUp } as const;
+  return { status: 'failed', failure, rc: null, stats: {}, started_at, finished_at: now(), leftovers: [] };
 }
 
 /** Canceled between two attempts: the times are those of the last one. */
 function canceledAfter({ rc, stats, started_at, leftovers }: Outcome): Outcome {
-  const finished_at = new Date().toISOString();
   return {
     status: 'canceled',
     reason: 'before its next attempt',
     rc,
     stats,
     started_at,
-    finished_at,
+    finished_at: now(),
     leftovers,
   };
 }
 
 function neverStarted(): Outcome {
-  const at = new Date().toISOString();
   return {
     status: 'canceled',
     reason: 'before it started',
     rc: null,
     stats: {},
     started_at: null,
-    finished_at: at,
+    finished_at: now(),
     leftovers: [],
   };
+}
+
+function now(): string {
+  return new Date().toISOString();
 }

@@ -21,6 +21,7 @@ const placement = { node: 'n1', attempt: 1 };
 const running: PendingActivity = {
   type: 'run',
   taken: true,
+  heardAt: null,
   lastFailure: null,
   heartbeat: { started_at: at(1), tasks_done: 3, message: 'Copy files' },
 };
@@ -31,6 +32,7 @@ function runOf(parts: Partial<RunEvidence>): RunEvidence {
   return {
     job,
     runId: 'r',
+    evidenceRunId: 'r',
     createdAt: created,
     closed: null,
     cancelRequested: false,
@@ -50,6 +52,7 @@ const closedAs = (as: NonNullable<RunEvidence['closed']>['as'], reason: string |
   as,
   at: at(6),
   reason,
+  continuedBy: null,
 });
 const folder = (parts: Partial<AttemptEvidence>): AttemptEvidence => ({
   startedAt: null,
@@ -60,7 +63,7 @@ const folder = (parts: Partial<AttemptEvidence>): AttemptEvidence => ({
 
 describe('a job that has not started', () => {
   it('is pending, and says what it waits for', () => {
-    const place = { type: 'place', taken: false, lastFailure: null, heartbeat: null };
+    const place = { type: 'place', taken: false, heardAt: null, lastFailure: null, heartbeat: null };
     expect(documentFrom(runOf({}))).toMatchObject({
       status: 'pending',
       started_at: null,
@@ -70,9 +73,9 @@ describe('a job that has not started', () => {
       result: null,
     });
     expect(documentFrom(runOf({ activities: [place] })).progress.message).toBe('Waiting for a free slot');
-    expect(documentFrom(runOf({ activities: [{ ...place, lastFailure: 'disk full' }] })).progress.message).toContain(
-      'disk full',
-    );
+    expect(
+      documentFrom(runOf({ activities: [{ ...place, heardAt: null, lastFailure: 'disk full' }] })).progress.message,
+    ).toContain('disk full');
   });
 
   it('is pending when it has a node and nothing shows that it started', () => {
@@ -115,7 +118,7 @@ describe('a job that runs', () => {
   });
 
   it('stays running while its node is away, and says so', () => {
-    const away = { ...running, taken: false, lastFailure: 'nothing was heard of its node' };
+    const away = { ...running, taken: false, heardAt: null, lastFailure: 'nothing was heard of its node' };
     const document = documentFrom(runOf({ memo: { placement }, activities: [away] }));
     expect(document.status).toBe('running');
     expect(document.progress.message).toBe('Waiting for node n1 to watch it: nothing was heard of its node');
@@ -134,6 +137,7 @@ describe('a job that is canceled', () => {
     const end = {
       type: 'end',
       taken: false,
+      heardAt: null,
       lastFailure: '1 process(es) of this attempt can not be killed: pid 7 (sleep)',
       heartbeat: null,
     };
@@ -149,7 +153,7 @@ describe('a job that is canceled', () => {
   });
 
   it('says that its node is away', () => {
-    const end = { type: 'end', taken: false, lastFailure: null, heartbeat: null };
+    const end = { type: 'end', taken: false, heardAt: null, lastFailure: null, heartbeat: null };
     const run = runOf({ cancelRequested: true, memo: { placement }, activities: [running, end] });
     expect(documentFrom(run).progress.message).toBe('Waiting for node n1 to end it');
   });

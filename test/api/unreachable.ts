@@ -36,6 +36,7 @@ export async function unreachableApi(): Promise<UnreachableApi> {
     temporal,
     jobs: new Jobs(temporal, store, undefined),
     store,
+    order: { tenantWeights: {} },
     log,
     port,
     playbooksDir: path.join(folder, 'playbooks'),

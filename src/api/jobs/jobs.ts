@@ -46,7 +46,7 @@ export class Jobs {
     const placement = placementOf(run);
     const needed = placement !== null && run.memo.outcome === undefined;
     if (!needed) return stateOf(run, null);
-    const key = { ...run.job, runId: run.runId, attempt: placement.attempt };
+    const key = { ...run.job, runId: run.evidenceRunId, attempt: placement.attempt };
     return stateOf(run, await this.store.evidence(key, placement.node));
   }
 
@@ -62,7 +62,8 @@ export class Jobs {
   async #readOutput(run: RunEvidence, finished: boolean): Promise<OutputSummary> {
     const attempt = lastAttemptOf(run);
     const heartbeat = run.activities.find(({ type }) => type === 'run')?.heartbeat;
-    const stored = attempt === null ? undefined : await this.store.output({ ...run.job, runId: run.runId, attempt });
+    const stored =
+      attempt === null ? undefined : await this.store.output({ ...run.job, runId: run.evidenceRunId, attempt });
     if (stored === undefined) {
       return {
         available: false,

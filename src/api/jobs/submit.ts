@@ -5,7 +5,7 @@ import { isClosing, isFinished } from '../../job/state.js';
 import { Problem } from '../problem.js';
 import { untilClosed } from '../temporal/close.js';
 import { specOfRun } from '../temporal/history.js';
-import { startJob, type StartResult } from '../temporal/start.js';
+import { startJob, type Order, type StartResult } from '../temporal/start.js';
 import type { Temporal } from '../temporal/connection.js';
 import type { Jobs } from './jobs.js';
 
@@ -28,8 +28,7 @@ export interface Submitted {
  * @throws Problem `job-conflict`, `job-closing`, `temporal-unavailable`
  */
 export async function submit(
-  temporal: Temporal,
-  jobs: Jobs,
+  { temporal, jobs, order }: { temporal: Temporal; jobs: Jobs; order: Order },
   job: JobName,
   spec: JobSpec,
   signal: AbortSignal,
@@ -38,7 +37,7 @@ export async function submit(
   if (spec.when_finished !== 'return') await untilOrphanEnded(jobs, job, until, signal);
   for (;;) {
     signal.throwIfAborted();
-    const result = await startJob(temporal, job, spec);
+    const result = await startJob(temporal, job, spec, order);
     if (result.found === 'started') return { runId: result.runId, created: true };
     const given = await specOfRun(temporal, job, result.runId);
     // Deleted since: the name is free.

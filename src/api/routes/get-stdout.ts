@@ -91,7 +91,8 @@ async function findOutput(
   const last = lastAttemptOf(run);
   const attempt = wanted ?? last;
   if (attempt === null) return undefined;
-  const output = attempt > (last ?? 0) ? undefined : await store.output({ ...run.job, runId: run.runId, attempt });
+  const output =
+    attempt > (last ?? 0) ? undefined : await store.output({ ...run.job, runId: run.evidenceRunId, attempt });
   if (output !== undefined) return output;
   const why =
     attempt > (last ?? 0)

@@ -73,7 +73,7 @@ export function postJob(app: Api, context: ApiContext): void {
 
     const client = c.req.raw.signal;
     const job = jobOf(spec, key);
-    const submitted = await submit(context.temporal, context.jobs, job, spec, client);
+    const submitted = await submit(context, job, spec, client);
     c.header('location', jobPath(job));
     const status = submitted.created ? 202 : 200;
 

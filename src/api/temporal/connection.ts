@@ -1,6 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client, Connection, isGrpcServiceError, isRetryableError, type WorkflowService } from '@temporalio/client';
+import {
+  Client,
+  Connection,
+  isGrpcServiceError,
+  isRetryableError,
+  type OperatorService,
+  type WorkflowService,
+} from '@temporalio/client';
 import { Problem } from '../problem.js';
+import { registerSearchAttributes } from './search-attributes.js';
 
 /** gRPC status codes that are told apart here. */
 export const grpc = {
@@ -33,6 +41,7 @@ export class Temporal {
   readonly namespace: string;
   readonly identity: string;
   readonly #connection: Connection;
+  #attributes: Promise<void> | undefined;
 
   constructor({ address, namespace, identity }: TemporalOptions) {
     this.#connection = Connection.lazy({
@@ -59,11 +68,11 @@ export class Temporal {
    * @throws Problem `temporal-unavailable` when Temporal can't be reached or doesn't answer in time; else the gRPC error
    */
   async call<T>(
-    request: (service: WorkflowService) => Promise<T>,
+    request: (service: WorkflowService, operator: OperatorService) => Promise<T>,
     { timeoutMs = callTimeoutMs, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
   ): Promise<T> {
     const until = Date.now() + timeoutMs;
-    const send = (): Promise<T> => request(this.#connection.workflowService);
+    const send = (): Promise<T> => request(this.#connection.workflowService, this.#connection.operatorService);
     const withSignal = signal === undefined ? send : (): Promise<T> => this.#connection.withAbortSignal(signal, send);
     for (;;) {
       try {
@@ -75,6 +84,15 @@ export class Temporal {
         await delay(retryPauseMs);
       }
     }
+  }
+
+  /** Has the attributes that jobs are found by registered in the namespace, once in the life of this object. */
+  ensureSearchAttributes(): Promise<void> {
+    this.#attributes ??= registerSearchAttributes(this).catch((error: unknown) => {
+      this.#attributes = undefined;
+      throw error;
+    });
+    return this.#attributes;
   }
 
   async close(): Promise<void> {

@@ -2,11 +2,11 @@ import {
   decodeFromPayloadsAtIndex,
   decodeMapFromPayloads,
 } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import { requiredTsToDate } from '@temporalio/common/lib/time.js';
+import { optionalTsToDate, requiredTsToDate } from '@temporalio/common/lib/time.js';
 import proto, { type temporal } from '@temporalio/proto';
 import type { PendingActivity, RunClose, RunEvidence } from '../../job/evidence.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
-import type { RunHeartbeat } from '../../job/protocol.js';
+import type { JobMemo, RunHeartbeat } from '../../job/protocol.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 import { failureOfWorkflowTask, reasonOfCancel, reasonOfTermination } from './history.js';
 
@@ -39,14 +39,16 @@ export async function describeRun(engine: Temporal, job: JobName, runId?: string
 async function evidenceOf(engine: Temporal, job: JobName, description: Description): Promise<RunEvidence> {
   const info = description.workflowExecutionInfo ?? {};
   const runId = info.execution?.runId ?? '';
+  const memo: Partial<JobMemo> = (await decodeMapFromPayloads(engine.converter, info.memo?.fields)) ?? {};
   const fails = (description.pendingWorkflowTask?.attempt ?? 1) > 1;
   return {
     job,
     runId,
-    createdAt: requiredTsToDate(info.startTime, 'startTime').toISOString(),
-    closed: await closeOf(engine, job, runId, info),
+    evidenceRunId: memo.foreground?.run_id ?? (info.firstRunId || runId),
+    createdAt: memo.foreground?.created_at ?? requiredTsToDate(info.startTime, 'startTime').toISOString(),
+    closed: await closeOf(engine, job, runId, description),
     cancelRequested: description.workflowExtendedInfo?.cancelRequested ?? false,
-    memo: (await decodeMapFromPayloads(engine.converter, info.memo?.fields)) ?? {},
+    memo,
     activities: await Promise.all(
       (description.pendingActivities ?? []).map((activity) => pendingActivity(engine, activity)),
     ),
@@ -58,12 +60,18 @@ async function closeOf(
   engine: Temporal,
   job: JobName,
   runId: string,
-  info: temporal.api.workflow.v1.IWorkflowExecutionInfo,
+  { workflowExecutionInfo, workflowExtendedInfo }: Description,
 ): Promise<RunClose | null> {
+  const info = workflowExecutionInfo ?? {};
   const as = closedAs(info.status);
   if (as === null) return null;
   const reason = await reasonOfClose(as, engine, job, runId);
-  return { as, at: requiredTsToDate(info.closeTime, 'closeTime').toISOString(), reason };
+  return {
+    as,
+    at: requiredTsToDate(info.closeTime, 'closeTime').toISOString(),
+    reason,
+    continuedBy: workflowExtendedInfo?.resetRunId || null,
+  };
 }
 
 async function reasonOfClose(
@@ -107,6 +115,7 @@ async function pendingActivity(
     type: activity.activityType?.name ?? '',
     taken: activity.state === PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
     lastFailure: failureMessage(activity.lastFailure),
+    heardAt: optionalTsToDate(activity.lastHeartbeatTime)?.toISOString() ?? null,
     heartbeat,
   };
 }

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { isGrpcServiceError } from '@temporalio/client';
 import { encodeMapToPayloads, encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { encodeUnifiedSearchAttributes } from '@temporalio/common/lib/converter/payload-search-attributes.js';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import proto, { type temporal } from '@temporalio/proto';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { jobWorkflowType, sharedTaskQueue, type JobInput, type JobMemo } from '../../job/protocol.js';
+import { attributesAtStart } from '../../job/search-attributes.js';
 import type { JobSpec } from '../../job/spec.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
@@ -16,6 +18,14 @@ const workflowTaskTimeoutMs = 5000;
 /** Temporal refuses payloads of 2 MiB. */
 const payloadBytes = 1_900_000;
 
+/** How a job is ordered among others. */
+export interface Order {
+  /** How many jobs of a tenant may be placed or running; absent: any number. */
+  tenantLimit?: number;
+  /** The shares of tenants among those that wait; 1 for those that aren't named. */
+  tenantWeights: Readonly<Record<string, number>>;
+}
+
 /** What a start found: `started` a new run, `open` one that had not closed, `closed` one that the policy won't repeat. */
 export interface StartResult {
   found: 'started' | 'open' | 'closed';
@@ -26,8 +36,9 @@ export interface StartResult {
  * Starts a job, or finds the run that its name has: one atomic decision of Temporal's, made by its workflow ID policies.
  * @throws Problem `temporal-unavailable` when it isn't known whether it started; `body-too-large`
  */
-export async function startJob(engine: Temporal, job: JobName, spec: JobSpec): Promise<StartResult> {
-  const request = await startRequest(engine, job, spec);
+export async function startJob(engine: Temporal, job: JobName, spec: JobSpec, order: Order): Promise<StartResult> {
+  const request = await startRequest(engine, job, spec, order);
+  await engine.ensureSearchAttributes();
   try {
     const { runId, started } = await engine.call((service) => service.startWorkflowExecution(request), {
       timeoutMs: startTimeoutMs,
@@ -44,8 +55,15 @@ async function startRequest(
   { converter, namespace, identity }: Temporal,
   job: JobName,
   spec: JobSpec,
+  { tenantLimit, tenantWeights }: Order,
 ): Promise<temporal.api.workflowservice.v1.IStartWorkflowExecutionRequest> {
-  const input: JobInput = { tenant: job.tenant, playbook_name: job.playbookName, name: job.name, spec };
+  const input: JobInput = {
+    tenant: job.tenant,
+    playbook_name: job.playbookName,
+    name: job.name,
+    spec,
+    ...(tenantLimit !== undefined && { tenant_limit: tenantLimit }),
+  };
   const payloads = (await encodeToPayloads(converter, input)) ?? [];
   if (payloads.some(({ data }) => (data?.length ?? 0) > payloadBytes)) {
     throw new Problem(
@@ -68,8 +86,16 @@ async function startRequest(
     workflowIdReusePolicy: reusePolicy(spec.when_finished),
     // A worker that dies with a workflow task in hand must not hold up its job for the usual 10 s.
     workflowTaskTimeout: msToTs(workflowTaskTimeoutMs),
-    priority: { priorityKey: spec.priority, fairnessKey: job.tenant.slice(0, 64) },
-    userMetadata: { summary: (await encodeToPayloads(converter, `${spec.playbook} (${job.name})`))?.[0] ?? null },
+    searchAttributes: { indexedFields: encodeUnifiedSearchAttributes(attributesAtStart(input)) },
+    priority: {
+      priorityKey: spec.priority,
+      fairnessKey: job.tenant.slice(0, 64),
+      fairnessWeight: tenantWeights[job.tenant] ?? 1,
+    },
+    userMetadata: {
+      summary: (await encodeToPayloads(converter, `${spec.playbook} (${job.name})`))?.[0] ?? null,
+      details: (await encodeToPayloads(converter, askedFor(spec)))?.[0] ?? null,
+    },
   };
 }
 
@@ -83,6 +109,19 @@ function memoOf({ tenant, playbook_name, name, spec }: JobInput): JobMemo {
     metadata: spec.metadata,
     ttl: spec.ttl,
   };
+}
+
+/** What was asked for, for Temporal's Web UI; the variables, which may be secret, are left to the input. */
+function askedFor({ playbook, inventory, limit, tags, skip_tags, check, timeout, priority, retry }: JobSpec): string {
+  const on = typeof inventory === 'string' ? `\`${inventory}\`` : 'an inventory of its own';
+  const lines = [
+    `- Playbook \`${playbook}\` on ${on}${limit === undefined ? '' : `, limited to \`${limit}\``}`,
+    ...(tags.length > 0 ? [`- Tags: \`${tags.join(', ')}\``] : []),
+    ...(skip_tags.length > 0 ? [`- Skipped tags: \`${skip_tags.join(', ')}\``] : []),
+    ...(check ? ['- Check mode: nothing is changed'] : []),
+    `- Priority ${priority} of 5; ${timeout === undefined ? 'no timeout' : `timeout ${timeout} s`}; at most ${retry.max_attempts} attempt(s)`,
+  ];
+  return lines.join('\n');
 }
 
 function reusePolicy(whenFinished: JobSpec['when_finished']): temporal.api.enums.v1.WorkflowIdReusePolicy {

@@ -1,0 +1,41 @@
+import type { JobInput } from './protocol.js';
+
+/**
+ * How jobs are found in Temporal, by the API and in its Web UI. Fixed: Temporal on SQL has room for ten attributes of the
+ * type Keyword in a namespace, and three of each other type.
+ */
+export const searchAttributeTypes = {
+  tenant: 'keyword',
+  workspace: 'keyword',
+  playbook: 'keyword',
+  playbook_name: 'keyword',
+  name: 'keyword',
+  kind: 'keyword',
+  status: 'keyword',
+  failure: 'keyword',
+  node: 'keyword',
+  schedule: 'keyword',
+  /** The end of the job plus its `ttl`; a run without it is open, or was closed by somebody else. */
+  expires_at: 'datetime',
+} as const;
+
+export type SearchAttribute = keyof typeof searchAttributeTypes;
+
+/** Values of search attributes, in the shape that Temporal's clients take. */
+export type SearchAttributeValues = Partial<Record<SearchAttribute, string[] | Date[]>>;
+
+/** Visibility cuts keywords at 255 characters on some databases: names never get there, a playbook's path may. */
+const keywordCharacters = 255;
+
+/** The attributes that a run has from its start. */
+export function attributesAtStart({ tenant, playbook_name, name, spec }: JobInput): Record<string, string[]> {
+  return {
+    tenant: [tenant],
+    workspace: [spec.workspace],
+    playbook: [spec.playbook.slice(0, keywordCharacters)],
+    playbook_name: [playbook_name],
+    name: [name],
+    kind: ['playbook'],
+    status: ['pending'],
+  };
+}

@@ -1,0 +1,112 @@
+import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import type { Outcome } from '../job/outcome.js';
+import type { AttemptRecord, JobInput, JobMemo, JobProgress, Milestone } from '../job/protocol.js';
+import type { SearchAttributeValues } from '../job/search-attributes.js';
+import { detailsOf } from './details.js';
+import { hasSearchAttributes } from './version.js';
+
+/**
+ * Where a run shows how it stands: the progress query, the memo (which answers a GET), the search attributes (which answer
+ * lists) and the current details (which people read in Temporal's Web UI).
+ */
+export class Board {
+  readonly progress: JobProgress = { stage: 'placing', placement: null, attempts: [] };
+  private readonly hasAttributes = hasSearchAttributes();
+  private milestone: Milestone | null = null;
+  private note: string | null = null;
+
+  constructor(private readonly input: JobInput) {
+    this.show();
+  }
+
+  awaitsAdmission(limit: number): void {
+    this.progress.stage = 'admission';
+    this.note = `its tenant has ${limit} job(s) placed or running, which is its limit`;
+    upsertMemo({ tenant_limit: limit });
+    this.show();
+  }
+
+  isAdmitted(): void {
+    this.note = null;
+    upsertMemo({ tenant_limit: null });
+  }
+
+  placing(): void {
+    this.progress.stage = 'placing';
+    this.show();
+  }
+
+  placed(node: string, attempt: number): void {
+    this.progress.placement = { node, attempt };
+    this.progress.stage = 'running';
+    this.milestone = null;
+    upsertMemo({ placement: this.progress.placement, retry_at: null });
+    this.attribute({ node: [node] });
+    this.show();
+  }
+
+  /** It was started, or has come far. What is said of another attempt than the current one is late. */
+  reached(milestone: Milestone): void {
+    if (this.progress.placement?.attempt !== milestone.attempt || this.progress.stage !== 'running') return;
+    if (this.milestone === null) this.attribute({ status: ['running'] });
+    this.milestone = milestone;
+    this.show();
+  }
+
+  /** When the current attempt was started, as far as its node has told. */
+  get startedAt(): string | null {
+    return this.milestone?.started_at ?? null;
+  }
+
+  canceling(): void {
+    this.progress.stage = 'ending';
+    this.attribute({ status: ['canceling'] });
+    this.show();
+  }
+
+  /** The current attempt has an outcome. */
+  attemptEnded({ attempt, node, outcome }: AttemptRecord): void {
+    // The statistics of earlier attempts stay in their folders: the memo must stay small.
+    this.progress.attempts = [...this.progress.attempts, { attempt, node, outcome: { ...outcome, stats: {} } }];
+  }
+
+  /** What its node reported of an attempt that had been given up. */
+  reportedLate(number: number, outcome: Outcome): void {
+    const late = { ...outcome, stats: {} };
+    this.progress.attempts = this.progress.attempts.map((record) =>
+      record.attempt === number ? { ...record, late } : record,
+    );
+    upsertMemo({ attempts: this.progress.attempts });
+  }
+
+  /** @param at RFC 3339; when the next attempt is due */
+  retryAt(at: string): void {
+    this.progress.stage = 'waiting';
+    this.note = `the next attempt is due at ${at}`;
+    upsertMemo({ placement: null, retry_at: at, attempts: this.progress.attempts });
+    this.attribute({ status: ['pending'] });
+    this.show();
+    this.note = null;
+  }
+
+  ended(outcome: Outcome): void {
+    this.progress.stage = 'ended';
+    const { placement, attempts } = this.progress;
+    const final: Partial<JobMemo> = { placement, retry_at: null, attempts, outcome };
+    upsertMemo({ ...final });
+    const failure = outcome.status === 'failed' ? [outcome.failure.kind] : [];
+    const expires_at = [new Date(Date.now() + this.input.spec.ttl * 1000)];
+    const node = attempts.at(-1)?.node;
+    this.attribute({ status: [outcome.status], failure, expires_at, ...(node !== undefined && { node: [node] }) });
+    this.show(outcome);
+  }
+
+  private attribute(values: SearchAttributeValues): void {
+    if (this.hasAttributes) upsertSearchAttributes(values);
+  }
+
+  private show(outcome?: Outcome): void {
+    const { input, progress, milestone, note } = this;
+    setCurrentDetails(detailsOf({ input, progress, milestone, note, outcome }));
+  }
+}

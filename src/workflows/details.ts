@@ -1,0 +1,71 @@
+import { jobIdOf } from '../job/names.js';
+import type { Outcome } from '../job/outcome.js';
+import type { JobInput, JobProgress, Milestone } from '../job/protocol.js';
+
+/** What is known of a run when its details are written. */
+interface Known {
+  input: JobInput;
+  progress: JobProgress;
+  milestone: Milestone | null;
+  /** Why it waits. */
+  note: string | null;
+  outcome: Outcome | undefined;
+}
+
+/** A run in Markdown, for somebody who meets it in Temporal's Web UI: what, where, how far, why it waits, where its output is. */
+export function detailsOf(known: Known): string {
+  const { input, progress, milestone } = known;
+  const { placement, attempts } = progress;
+  const job = jobIdOf({ playbookName: input.playbook_name, name: input.name });
+  const lines = [
+    `**${headline(known)}**`,
+    '',
+    `- Job \`${job}\` of tenant \`${input.tenant}\`: playbook \`${input.spec.playbook}\``,
+  ];
+  if (placement !== null) lines.push(`- Where: node \`${placement.node}\`, attempt ${placement.attempt}`);
+  if (milestone !== null && progress.stage === 'running') lines.push(`- How far: ${howFar(milestone)}`);
+  for (const { attempt, node, outcome } of attempts)
+    lines.push(`- Attempt ${attempt} on node \`${node}\`: ${ending(outcome)}`);
+  if (placement !== null)
+    lines.push(`- Output: \`GET /api/v1/jobs/${job}/stdout\`, or ${onDisk(input, placement.attempt)}`);
+  return lines.join('\n');
+}
+
+function headline({ progress, milestone, note, outcome }: Known): string {
+  const node = progress.placement?.node ?? '';
+  switch (progress.stage) {
+    case 'admission':
+      return `Waiting: ${note}`;
+    case 'placing':
+      return 'Waiting for a free slot on a node';
+    case 'waiting':
+      return `Waiting: ${note}`;
+    case 'running':
+      return milestone === null ? `Starting on node ${node}` : `Running on node ${node} since ${milestone.started_at}`;
+    case 'ending':
+      return `Being canceled: node ${node} ends its processes`;
+    case 'ended':
+      return outcome === undefined ? 'Ended' : `Ended: ${ending(outcome)}`;
+  }
+}
+
+function howFar({ percent, message }: Milestone): string {
+  const share = percent === null ? 'started' : `${percent} %`;
+  const now = message === null ? '' : ` (${message})`;
+  return `${share}${now}; newer figures are in the heartbeat of its pending activity \`run\``;
+}
+
+function ending(outcome: Outcome): string {
+  switch (outcome.status) {
+    case 'successful':
+      return `successful at ${outcome.finished_at}`;
+    case 'failed':
+      return `failed (${outcome.failure.kind}) at ${outcome.finished_at}: ${outcome.failure.message}`;
+    case 'canceled':
+      return `canceled at ${outcome.finished_at}`;
+  }
+}
+
+function onDisk({ tenant, playbook_name, name }: JobInput, attempt: number): string {
+  return `\`runs/${tenant}/${playbook_name}/${name}/…/${attempt}/stdout.log\` in the data folder of its node`;
+}

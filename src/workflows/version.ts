@@ -1,0 +1,6 @@
+import { workflowInfo } from '@temporalio/workflow';
+
+/** Runs that were begun before jobs had search attributes go on as they were begun: without them, and all that came along. */
+export function hasSearchAttributes(): boolean {
+  return workflowInfo().typedSearchAttributes.getAll().length > 0;
+}
