@@ -3,11 +3,13 @@ import type { Env, MiddlewareHandler } from 'hono';
 import type { ApiContext } from './context.js';
 import { answerError, answerNotFound } from './errors.js';
 import { refuseForeignPages } from './local-callers.js';
+import { abandonJob } from './routes/abandon-job.js';
 import { cancelJob } from './routes/cancel-job.js';
 import { deleteJob } from './routes/delete-job.js';
 import { docs } from './routes/docs.js';
 import { getHealth } from './routes/get-health.js';
 import { getJob } from './routes/get-job.js';
+import { getNodes } from './routes/get-nodes.js';
 import { getPlaybooks } from './routes/get-playbooks.js';
 import { getReady } from './routes/get-ready.js';
 import { getRoot } from './routes/get-root.js';
@@ -22,10 +24,12 @@ const routes = [
   postJob,
   getJob,
   cancelJob,
+  abandonJob,
   deleteJob,
   getRuns,
   getStdout,
   getPlaybooks,
+  getNodes,
   getHealth,
   getReady,
   docs,

@@ -2,12 +2,14 @@ import type { Logger } from 'pino';
 import type { AttemptStore } from '../store/attempts.js';
 import type { Jobs } from './jobs/jobs.js';
 import type { Temporal } from './temporal/connection.js';
+import type { Nodes } from './temporal/nodes.js';
 import type { Order } from './temporal/start.js';
 
 /** What the routes work with. */
 export interface ApiContext {
   temporal: Temporal;
   jobs: Jobs;
+  nodes: Nodes;
   store: AttemptStore;
   order: Order;
   log: Logger;

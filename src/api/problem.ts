@@ -10,6 +10,8 @@ export const problems = {
   'method-not-allowed': { status: 405, title: 'Method not allowed' },
   'job-conflict': { status: 409, title: 'The name is taken by a job with another spec' },
   'job-finished': { status: 409, title: 'The job has finished' },
+  'job-not-placed': { status: 409, title: 'The job is on no node' },
+  'node-live': { status: 409, title: 'The node is live' },
   'run-superseded': { status: 409, title: "This run is not the job's latest" },
   'body-too-large': { status: 413, title: 'Body too large' },
   'unsupported-content-type': { status: 415, title: 'Unsupported content type' },

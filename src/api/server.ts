@@ -11,6 +11,7 @@ import { createApp } from './app.js';
 import { Jobs } from './jobs/jobs.js';
 import { listen, ListenError } from './listen.js';
 import { Temporal } from './temporal/connection.js';
+import { Nodes } from './temporal/nodes.js';
 
 /** Exit code of a process that can't work with what it was given (sysexits' EX_CONFIG). */
 const cannotBeConfigured = 78;
@@ -30,13 +31,15 @@ async function main(): Promise<void> {
   const identity = `api/${process.pid}-${randomBytes(4).toString('hex')}`;
   const temporal = new Temporal({ address, namespace, identity });
   const temporalUi = embedded ? `http://127.0.0.1:${uiPort}/namespaces/${encodeURIComponent(namespace)}` : undefined;
-  const jobs = new Jobs(temporal, store, temporalUi);
+  const nodes = new Nodes(temporal);
+  const jobs = new Jobs(temporal, store, nodes, temporalUi);
 
   const ending = new AbortController();
   setMaxListeners(0, ending.signal);
   const app = createApp({
     temporal,
     jobs,
+    nodes,
     store,
     order: {
       tenantWeights: config.tenantWeights,

@@ -30,6 +30,10 @@ export const AttemptSummary = z.object({
   started_at: Time.nullable(),
   finished_at: Time.nullable(),
   leftovers: z.array(LeftProcess).describe('Processes that the playbook left running; they were not killed'),
+  late: z
+    .object({ status: JobStatus, rc: z.int().nullable(), finished_at: Time })
+    .optional()
+    .describe('What its node reported after the attempt had been given up'),
 });
 export type AttemptSummary = z.infer<typeof AttemptSummary>;
 
@@ -142,7 +146,7 @@ function attemptNumber(run: RunEvidence, state: JobState): number {
 }
 
 function attemptsOf(run: RunEvidence, state: JobState): AttemptSummary[] {
-  const recorded = (run.memo.attempts ?? []).map(({ attempt, node, outcome }) => ({
+  const recorded = (run.memo.attempts ?? []).map(({ attempt, node, outcome, late }) => ({
     attempt,
     node,
     status: outcome.status,
@@ -151,6 +155,7 @@ function attemptsOf(run: RunEvidence, state: JobState): AttemptSummary[] {
     started_at: outcome.started_at,
     finished_at: outcome.finished_at,
     leftovers: outcome.leftovers,
+    ...(late !== undefined && { late: { status: late.status, rc: late.rc, finished_at: late.finished_at } }),
   }));
   const current = placementOf(run);
   if (current === null || recorded.some(({ attempt }) => attempt === current.attempt)) return recorded;

@@ -40,7 +40,14 @@ export interface PendingActivity {
   heartbeat: RunHeartbeat | null;
 }
 
-/** What an attempt's folder shows on the machine that asks. */
+/** The slots of the nodes that are live. */
+export interface Fleet {
+  nodes: number;
+  slots: number;
+  taken: number;
+}
+
+/** What an attempt's folder shows on the machine that asks; or, without it, what its node has told. */
 export interface AttemptEvidence {
   /** RFC 3339; null while it has not started. */
   startedAt: string | null;

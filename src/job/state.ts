@@ -1,4 +1,4 @@
-import type { AttemptEvidence, PendingActivity, RunClose, RunEvidence } from './evidence.js';
+import type { AttemptEvidence, Fleet, PendingActivity, RunClose, RunEvidence } from './evidence.js';
 import type { Failure } from './failure.js';
 import type { Outcome } from './outcome.js';
 import type { AttemptRecord } from './protocol.js';
@@ -14,10 +14,11 @@ export type JobState =
 
 /**
  * The state of a run. What Temporal was told first is the truth: an outcome in the memo, then a request to cancel, then
- * the placement; the attempt's folder (null: not on this machine) says what Temporal can't know yet.
+ * the placement; the attempt's folder (null: nothing can be read of it) says what Temporal can't know yet.
+ * @param fleet where a job that waits could be placed; null where that isn't known
  */
-export function stateOf(run: RunEvidence, attempt: AttemptEvidence | null): JobState {
-  const state = run.closed === null ? openState(run, attempt) : closedState(run, run.closed, attempt);
+export function stateOf(run: RunEvidence, attempt: AttemptEvidence | null, fleet: Fleet | null = null): JobState {
+  const state = run.closed === null ? openState(run, attempt, fleet) : closedState(run, run.closed, attempt);
   if (run.failingTask === null || state.stage === 'ended') return state;
   return { ...state, message: `The workflow of this job makes no progress: ${run.failingTask}` };
 }
@@ -38,20 +39,29 @@ export function placementOf(run: RunEvidence): { node: string; attempt: number }
   return run.memo.placement ?? null;
 }
 
-function openState(run: RunEvidence, attempt: AttemptEvidence | null): JobState {
+/** Whether it waits for a slot on some node. */
+export function isWaitingForSlot(run: RunEvidence): boolean {
+  return run.closed === null && !run.cancelRequested && activity(run, 'place') !== undefined;
+}
+
+function openState(run: RunEvidence, attempt: AttemptEvidence | null, fleet: Fleet | null): JobState {
   const placement = placementOf(run);
   const watching = activity(run, 'run');
   const startedAt = placement === null ? null : (watching?.heartbeat?.started_at ?? attempt?.startedAt ?? null);
   if (run.cancelRequested)
     return { status: 'canceling', stage: 'ending', message: whatIsLeft(run, attempt), startedAt };
-  if (placement === null) return notPlaced(run);
+  if (placement === null) return notPlaced(run, fleet);
   if (startedAt === null)
     return { status: 'pending', stage: 'starting', message: startingMessage(placement.node, watching) };
   return { status: 'running', stage: 'running', message: runningMessage(placement.node, watching), startedAt };
 }
 
-function notPlaced(run: RunEvidence): JobState {
-  const { retry_at: retryAt, attempts = [] } = run.memo;
+function notPlaced(run: RunEvidence, fleet: Fleet | null): JobState {
+  const { retry_at: retryAt, tenant_limit: limit, attempts = [] } = run.memo;
+  if (limit != null) {
+    const message = `Waiting: ${limit} job(s) of its tenant are placed or running, which is the limit (MAX_CONCURRENT_PER_TENANT)`;
+    return { status: 'pending', stage: 'waiting', message };
+  }
   const last = attempts.at(-1);
   const again = retryAt != null && last !== undefined && activity(run, 'place') === undefined;
   if (again) return { status: 'pending', stage: 'waiting', message: retryMessage(last, retryAt) };
@@ -61,8 +71,14 @@ function notPlaced(run: RunEvidence): JobState {
   return {
     status: 'pending',
     stage: 'placing',
-    message: trouble == null ? 'Waiting for a free slot' : `Waiting for a slot: ${trouble}`,
+    message: `Waiting for a free slot${trouble == null ? fleetMessage(fleet) : `: ${trouble}`}`,
   };
+}
+
+function fleetMessage(fleet: Fleet | null): string {
+  if (fleet === null) return '';
+  if (fleet.nodes === 0) return ': no node is live';
+  return `: ${fleet.taken} of ${fleet.slots} slot(s) are taken on ${fleet.nodes} live node(s), and others may be ahead of it`;
 }
 
 function retryMessage({ attempt, outcome }: AttemptRecord, retryAt: string): string {
@@ -79,7 +95,12 @@ function startingMessage(node: string, watching: PendingActivity | undefined): s
 function runningMessage(node: string, watching: PendingActivity | undefined): string | null {
   if (watching === undefined) return 'It has ended; taking note of it';
   if (watching.taken) return watching.heartbeat?.message ?? null;
-  return `Waiting for node ${node} to watch it${watching.lastFailure === null ? '' : `: ${watching.lastFailure}`}`;
+  return `Waiting for node ${node} to watch it${silence(watching)}. It may run on there; the job goes on when the node is back`;
+}
+
+function silence({ lastFailure, heardAt }: PendingActivity): string {
+  const since = heardAt === null ? '' : ` (last heard of at ${heardAt})`;
+  return lastFailure === null ? since : `: ${lastFailure}${since}`;
 }
 
 function whatIsLeft(run: RunEvidence, attempt: AttemptEvidence | null): string {
@@ -96,6 +117,10 @@ function whatIsLeft(run: RunEvidence, attempt: AttemptEvidence | null): string {
 
 function closedState(run: RunEvidence, closed: RunClose, attempt: AttemptEvidence | null): JobState {
   if (run.memo.outcome !== undefined) return endedState(run.memo.outcome, closed.reason);
+  if (closed.continuedBy !== null) {
+    const message = `It was reset in Temporal; run ${closed.continuedBy} goes on with what it had started`;
+    return { status: 'canceled', stage: 'ended', message, outcome: null };
+  }
   const placement = placementOf(run);
   const gone = placement === null || (attempt !== null && (attempt.outcome !== null || attempt.over));
   if (!gone) return orphanedState(closed, placement.node, attempt);

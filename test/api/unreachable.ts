@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { createApp, type Api } from '../../src/api/app.js';
 import { Jobs } from '../../src/api/jobs/jobs.js';
+import { Nodes } from '../../src/api/temporal/nodes.js';
 import { Temporal } from '../../src/api/temporal/connection.js';
 import { Slots } from '../../src/node/slots.js';
 import { AttemptStore } from '../../src/store/attempts.js';
@@ -32,9 +33,11 @@ export async function unreachableApi(): Promise<UnreachableApi> {
   const temporal = new Temporal({ address: '127.0.0.1:1', namespace: 'default', identity: 'test' });
   onTestFinished(() => temporal.close());
   const store = new AttemptStore(path.join(folder, 'runs'), new Slots(path.join(folder, 'slots'), 1), 'here');
+  const nodes = new Nodes(temporal);
   const app = createApp({
     temporal,
-    jobs: new Jobs(temporal, store, undefined),
+    jobs: new Jobs(temporal, store, nodes, undefined),
+    nodes,
     store,
     order: { tenantWeights: {} },
     log,

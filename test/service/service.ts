@@ -12,6 +12,8 @@ const shortTimers = {
   HEARTBEAT_TIMEOUT: '8',
   RETRY_INTERVAL: '0.3',
   SWEEP_INTERVAL: '3',
+  NODE_TIMEOUT: '4',
+  NODE_LOST_AFTER: '4',
   KILL_GRACE: '1',
   CONFIRM_INTERVAL: '0.5',
   MIN_FREE_MB: '1',
@@ -65,6 +67,11 @@ export class Service {
 
   get url(): string {
     return `http://127.0.0.1:${this.ports.api}`;
+  }
+
+  /** Where this service's Temporal is, for another node. */
+  get temporalAddress(): string {
+    return `127.0.0.1:${this.ports.temporal}`;
   }
 
   get environment(): Record<string, string> {
@@ -137,7 +144,7 @@ export class Service {
   /** Another API process on the same data folder; its address. */
   async secondApi(): Promise<string> {
     const [port] = await freePorts(1);
-    const env = { ...this.environment, PORT: String(port), TEMPORAL_ADDRESS: `127.0.0.1:${this.ports.temporal}` };
+    const env = { ...this.environment, PORT: String(port), TEMPORAL_ADDRESS: this.temporalAddress };
     const child = spawn(process.execPath, ['dist/src/api/server.js'], { cwd: packageRoot(), env, stdio: 'ignore' });
     this.closers.push(async () => {
       child.kill('SIGKILL');
@@ -149,7 +156,7 @@ export class Service {
   }
 
   async temporal(): Promise<Client> {
-    const connection = await Connection.connect({ address: `127.0.0.1:${this.ports.temporal}` });
+    const connection = await Connection.connect({ address: this.temporalAddress });
     this.closers.push(() => connection.close());
     return new Client({ connection });
   }

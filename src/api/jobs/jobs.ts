@@ -1,11 +1,12 @@
 import { documentOf, type JobDocument, type OutputSummary } from '../../job/document.js';
-import type { RunEvidence } from '../../job/evidence.js';
+import type { AttemptEvidence, RunEvidence } from '../../job/evidence.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
-import { isFinished, placementOf, stateOf, type JobState } from '../../job/state.js';
+import { isFinished, isWaitingForSlot, placementOf, stateOf, type JobState } from '../../job/state.js';
 import type { AttemptStore } from '../../store/attempts.js';
 import { linksOf } from '../links.js';
 import type { Temporal } from '../temporal/connection.js';
 import { describeRun } from '../temporal/describe.js';
+import type { Nodes } from '../temporal/nodes.js';
 import { SharedCalls } from '../temporal/shared-calls.js';
 
 /** How many finished runs' output is remembered. */
@@ -26,6 +27,7 @@ export class Jobs {
   constructor(
     private readonly temporal: Temporal,
     private readonly store: AttemptStore,
+    private readonly nodes: Nodes,
     private readonly temporalUi: string | undefined,
   ) {}
 
@@ -44,10 +46,23 @@ export class Jobs {
 
   async #state(run: RunEvidence): Promise<JobState> {
     const placement = placementOf(run);
-    const needed = placement !== null && run.memo.outcome === undefined;
-    if (!needed) return stateOf(run, null);
+    if (isWaitingForSlot(run)) return stateOf(run, null, await this.nodes.fleet());
+    if (placement === null || run.memo.outcome !== undefined) return stateOf(run, null);
     const key = { ...run.job, runId: run.evidenceRunId, attempt: placement.attempt };
-    return stateOf(run, await this.store.evidence(key, placement.node));
+    const evidence = await this.store.evidence(key, placement.node);
+    return stateOf(run, evidence ?? (await this.#reported(run, placement)));
+  }
+
+  /** What the node of a run that was closed from outside has told since: whether it still holds a slot for it. */
+  async #reported(
+    { closed, evidenceRunId }: RunEvidence,
+    { node, attempt }: { node: string; attempt: number },
+  ): Promise<AttemptEvidence | null> {
+    if (closed === null) return null;
+    const state = (await this.nodes.see(node))?.state;
+    if (state == null || state.at <= closed.at || state.attempts.length < state.taken) return null;
+    const isHeld = state.attempts.some((held) => held.run_id === evidenceRunId && held.attempt === attempt);
+    return { startedAt: null, outcome: null, over: !isHeld };
   }
 
   async #output(run: RunEvidence, state: JobState): Promise<OutputSummary> {

@@ -25,7 +25,7 @@ export async function removeJob(context: ApiContext, latest: RunEvidence): Promi
   const closed = [];
   for (const id of older) {
     const run = await describeRun(temporal, job, id);
-    if (run !== undefined && run.closed !== null && run.createdAt < latest.createdAt) closed.push(id);
+    if (run !== undefined && run.closed !== null && run.createdAt <= latest.createdAt) closed.push(id);
   }
   for (const runs of [closed, [runId]]) {
     await Promise.all(runs.map((id) => requestDeletion(temporal, job, id)));

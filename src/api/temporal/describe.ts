@@ -40,12 +40,14 @@ async function evidenceOf(engine: Temporal, job: JobName, description: Descripti
   const info = description.workflowExecutionInfo ?? {};
   const runId = info.execution?.runId ?? '';
   const memo: Partial<JobMemo> = (await decodeMapFromPayloads(engine.converter, info.memo?.fields)) ?? {};
+  // A Reset begins another run of what was begun before.
+  const beginning = requiredTsToDate(description.workflowExtendedInfo?.originalStartTime ?? info.startTime, 'startTime');
   const fails = (description.pendingWorkflowTask?.attempt ?? 1) > 1;
   return {
     job,
     runId,
     evidenceRunId: memo.foreground?.run_id ?? (info.firstRunId || runId),
-    createdAt: memo.foreground?.created_at ?? requiredTsToDate(info.startTime, 'startTime').toISOString(),
+    createdAt: memo.foreground?.created_at ?? beginning.toISOString(),
     closed: await closeOf(engine, job, runId, description),
     cancelRequested: description.workflowExtendedInfo?.cancelRequested ?? false,
     memo,

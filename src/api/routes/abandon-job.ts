@@ -1,0 +1,42 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Api } from '../app.js';
+import type { ApiContext } from '../context.js';
+import { abandonJob as abandon } from '../jobs/abandon.js';
+import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
+import { limitBody, requireJson } from '../json-body.js';
+import { problemAnswers } from '../problem-answers.js';
+import { JobIdParameter, jobOfPath, requireLatest, RunParameter } from '../request.js';
+import { seeRun } from './get-job.js';
+
+const AbandonBody = z.strictObject({
+  reason: z.string().trim().min(1).max(1000).openapi({ description: 'How it is known that nothing of it runs' }),
+});
+
+const route = createRoute({
+  method: 'post',
+  path: '/api/v1/jobs/{job_id}/abandon',
+  summary: 'Give a job up whose node is gone for good',
+  description:
+    'The job fails with `node_lost`, unless its `retry` has that on its list. What may still run on the node is ended when it comes back.',
+  middleware: [limitBody, requireJson({ optional: false })],
+  request: {
+    params: JobIdParameter,
+    query: z.strictObject({ run: RunParameter }),
+    body: { required: true, content: { 'application/json': { schema: AbandonBody } } },
+  },
+  responses: {
+    202: { description: 'It is given up', content: { 'application/json': { schema: Acknowledged } } },
+    ...problemAnswers(400, 404, 409, 413, 415, 422, 503),
+  },
+});
+
+/** `POST /jobs/{job_id}/abandon`: an operator says that the node of a job won't come back. */
+export function abandonJob(app: Api, context: ApiContext): void {
+  app.openapi(route, async (c) => {
+    const seen = await seeRun(context, jobOfPath(c), undefined);
+    requireLatest(seen, c.req.valid('query').run);
+    await abandon(context, seen, c.req.valid('json').reason);
+    const after = await seeRun(context, seen.run.job, seen.run.runId);
+    return c.json(acknowledgementOf(await context.jobs.document(after)), 202);
+  });
+}

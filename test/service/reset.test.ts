@@ -1,0 +1,134 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from './processes.js';
+import { Service, type Answer } from './service.js';
+
+/** Two nodes, so that a run that is placed anew could well be placed elsewhere. */
+let first: Service;
+let second: Service;
+let client: Client;
+beforeAll(async () => {
+  first = await Service.start({ MAX_CONCURRENT_PLAYBOOKS: '2' });
+  second = await Service.start({ TEMPORAL_ADDRESS: first.temporalAddress, MAX_CONCURRENT_PLAYBOOKS: '2' });
+  client = await first.temporal();
+});
+afterAll(async () => {
+  await second.destroy();
+  await first.destroy();
+});
+
+/** Resets the latest run of a job to its nth workflow task, as the Web UI does; the run that goes on. */
+async function reset(name: string, nth: number): Promise<string> {
+  const workflowId = `default/gate/${name}`;
+  const completed = await until('a workflow task of it to be completed', async () => {
+    const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
+    const found = events!.filter((event) => event.workflowTaskCompletedEventAttributes);
+    return found.length > 0 && found;
+  });
+  const { runId } = await client.workflow.getHandle(workflowId).describe();
+  const answer = await client.workflowService.resetWorkflowExecution({
+    namespace: 'default',
+    workflowExecution: { workflowId, runId },
+    workflowTaskFinishEventId: completed.at(Math.min(nth, completed.length - 1))!.eventId!,
+    requestId: randomUUID(),
+    reason: 'an operator tries it',
+  });
+  return answer.runId;
+}
+
+const copies = (job: Answer['body']): number =>
+  new Set(
+    [...first.alive(job), ...first.alive(job, 2)].map(({ environment }) =>
+      environment.find((entry) => entry.startsWith('LONGHAUL_ATTEMPT=')),
+    ),
+  ).size;
+
+async function begin(name: string): Promise<Answer['body']> {
+  const job = await first.submit(first.gated(name));
+  await until('it to have begun', () => existsSync(path.join(first.folder, name)));
+  await first.reaches(job.job_id, 'running');
+  return job;
+}
+
+async function endsOnce(job: Answer['body'], name: string, runId: string): Promise<void> {
+  first.file(`${name}.gate`, '');
+  const ended = await first.ended(job.job_id);
+  expect(ended).toMatchObject({ status: 'successful', attempt: 1, run_id: runId });
+  expect(first.lines(name)).toEqual(['begun', 'passed']);
+  expect(copies(job)).toBe(0);
+}
+
+describe('a Reset in Temporal', () => {
+  it.each([
+    ['before it was placed', 0],
+    ['after it was placed', 1],
+    ['to where it is now', -1],
+  ] as const)('of a running job to a point %s: the same copy goes on, and no other', async (where, nth) => {
+    const name = `reset${nth}`;
+    const job = await begin(name);
+    const before = await first.job(job.job_id);
+    const runId = await reset(name, nth);
+    const after = await until('the new run to watch it', async () => {
+      const document = await first.job(job.job_id);
+      return document.run_id === runId && document.status === 'running' && document;
+    });
+    expect(after, where).toMatchObject({ node: before.node, started_at: before.started_at });
+    expect(copies(job)).toBe(1);
+    expect((await first.get(`/api/v1/jobs/${job.job_id}?run=${job.run_id}`)).body).toMatchObject({
+      status: 'canceled',
+      error: expect.stringContaining(runId),
+    });
+    await endsOnce(job, name, runId);
+  });
+
+  it('again and again, with the worker killed between: still one copy', async () => {
+    const job = await begin('often');
+    let runId = '';
+    for (let round = 0; round < 4; round++) {
+      runId = await reset('often', round % 2);
+      if (round === 2) for (const service of [first, second]) service.kill('worker');
+    }
+    await until('the last run to watch it', async () => {
+      const document = await first.job(job.job_id);
+      return document.run_id === runId && document.status === 'running';
+    });
+    expect(copies(job)).toBe(1);
+    await endsOnce(job, 'often', runId);
+  });
+
+  it('of a finished job gives the same answer, and runs nothing', async () => {
+    const job = await begin('finished');
+    first.file('finished.gate', '');
+    const before = await first.ended(job.job_id);
+    const runId = await reset('finished', 0);
+    const after = await until('the new run to end', async () => {
+      const document = await first.job(job.job_id);
+      return document.run_id === runId && document.status === 'successful' && document;
+    });
+    expect(after.result.stats).toEqual(before.result.stats);
+    expect(after.finished_at).toBe(before.finished_at);
+    expect(first.lines('finished')).toEqual(['begun', 'passed']);
+  });
+
+  it('of a running job before it was placed, canceled at once: nothing of it lives when it says canceled', async () => {
+    const job = await begin('canceled');
+    await reset('canceled', 0);
+    await first.post(`/api/v1/jobs/${job.job_id}/cancel`);
+    expect(await first.ended(job.job_id)).toMatchObject({ status: 'canceled' });
+    expect(copies(job)).toBe(0);
+    expect(first.lines('canceled')).toEqual(['begun']);
+  });
+
+  it('of a job that waits for a slot starts it once', async () => {
+    const fillers = ['fill-1', 'fill-2', 'fill-3', 'fill-4'];
+    for (const name of fillers) await begin(name);
+    const job = await first.submit(first.gated('waiting'));
+    await until('it to wait', async () => (await first.job(job.job_id)).progress.stage === 'placing');
+    const runId = await reset('waiting', 0);
+    for (const name of fillers) first.file(`${name}.gate`, '');
+    await endsOnce(job, 'waiting', runId);
+  });
+});
