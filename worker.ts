@@ -139,7 +139,7 @@ try {
     taskQueue: nodeTaskQueue(nodeId),
     activities: createNodeActivities(context, presence, () => sweeper.soon()),
     maxConcurrentActivityTaskExecutions: 20_000,
-    maxHeartbeatThrottleInterval: '5s',
+    maxHeartbeatThrottleInterval: '1s',
   });
   serving.push(serve(ofThisNode));
   placeSlots.begin();
