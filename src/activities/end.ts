@@ -1,5 +1,5 @@
+import { refuseLeft } from '../ansible/watch.js';
 import { keyOf, type AttemptInTemporal, type NodeContext, type RunInTemporal } from './context.js';
-import { refuseLeft } from './run.js';
 
 const historyTimeoutMs = 5000;
 const reasonCharacters = 1000;

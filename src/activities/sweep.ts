@@ -1,10 +1,10 @@
 import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
+import { refuseLeft } from '../ansible/watch.js';
 import type { Outcome } from '../job/outcome.js';
 import { signals, type JobMemo, type LateResult } from '../job/protocol.js';
 import type { SlotHolder, TakenSlot } from '../node/slots.js';
 import { keyOf, type NodeContext } from './context.js';
 import { describeWorkflow } from './engine.js';
-import { refuseLeft } from './run.js';
 
 /**
  * Looks through the slots for attempts whose workflow no longer waits for them: terminated in Temporal, or moved on.

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { refuseLeft, run } from '../../src/activities/run.js';
 import { keyOf } from '../../src/activities/context.js';
+import { run } from '../../src/activities/run.js';
+import { refuseLeft } from '../../src/ansible/watch.js';
 import { openBench, placed, type Job } from './bench.js';
 
 /**
