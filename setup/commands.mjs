@@ -16,6 +16,13 @@ const modes = {
     await import(pathToFileURL(join(root, 'dist', 'src', 'service', 'main.js')).href);
   },
 
+  /** Makes, lists and revokes the API's tokens. */
+  async token(args) {
+    await prepare(root, { env: process.env });
+    const command = await import(pathToFileURL(join(root, 'dist', 'src', 'commands', 'token', 'main.js')).href);
+    process.exitCode = await command.token(args);
+  },
+
   async test(args) {
     await prepare(root, { env: process.env, development: true });
     process.exitCode = await runTests(root, args);

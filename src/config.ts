@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
@@ -10,8 +11,15 @@ export interface Config {
   /** The Python that set-up made; Ansible's programs are beside it. */
   readonly python: string;
   readonly host: string;
+  /** Whether `host` is an address that only this machine reaches. */
+  readonly loopback: boolean;
   readonly port: number;
   readonly dataDir: string;
+  readonly tokens: {
+    readonly file: string;
+    /** Whether the environment names the file. */
+    readonly named: boolean;
+  };
   readonly playbooksDir: string;
   readonly inventoriesDir: string;
   readonly temporal: {
@@ -72,8 +80,13 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     root,
     python: pythonOf(root),
     host: values.HOST,
+    loopback: loopback.test(values.HOST),
     port: values.PORT,
     dataDir: resolve(root, values.DATA_DIR),
+    tokens: {
+      file: resolve(root, values.TOKENS_FILE ?? join(values.DATA_DIR, 'tokens.json')),
+      named: values.TOKENS_FILE !== undefined,
+    },
     playbooksDir: resolve(root, values.PLAYBOOKS_DIR),
     inventoriesDir: resolve(root, values.INVENTORIES_DIR),
     temporal: {
@@ -125,21 +138,27 @@ function pythonOf(root: string): string {
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
+const hostName = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
 const nodeName = /^[A-Za-z0-9_~@%+=][A-Za-z0-9._~@%+=-]{0,199}$/;
 const hostAndPort = /^(\[[0-9a-fA-F:.]+\]|[^\s:/]+):\d{1,5}$/;
 
 /** The variables, in the order of the documentation that is made from them (`npm run docs`). */
 export const environment = z.object({
   HOST: setting(
-    z.string().regex(loopback).default('127.0.0.1'),
-    'a loopback address (127.0.0.1, ::1, localhost); other addresses need tokens, which this version does not have',
-    'Address on which the API listens.',
+    z.string().refine(isHost).default('127.0.0.1'),
+    'an IP address of this machine (0.0.0.0 or :: for all of them) or a host name',
+    'Address on which the API listens. Any other than a loopback one (127.0.0.1, ::1, localhost) needs tokens: without one the service does not start.',
   ),
   PORT: portSetting(8000, 'Port of the API.'),
   DATA_DIR: setting(
     z.string().default('./data'),
     'a folder',
     'Everything that must survive: attempts, the embedded Temporal database, logs. Made with mode 0700.',
+  ),
+  TOKENS_FILE: setting(
+    z.string().optional(),
+    'a file',
+    "The tokens of the API's callers (`npm run token`). Unset: `tokens.json` in DATA_DIR, which need not be there on a loopback address.",
   ),
   PLAYBOOKS_DIR: setting(z.string().default('./playbooks'), 'a folder', 'Playbooks that jobs can name.'),
   INVENTORIES_DIR: setting(z.string().default('./inventories'), 'a folder', 'Inventory files that jobs can name.'),
@@ -219,6 +238,10 @@ export const environment = z.object({
     'Least level that is logged.',
   ),
 });
+
+function isHost(value: string): boolean {
+  return isIP(value) !== 0 || hostName.test(value);
+}
 
 type Environment = z.infer<typeof environment>;
 

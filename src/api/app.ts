@@ -1,8 +1,9 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import type { Env, MiddlewareHandler } from 'hono';
+import type { MiddlewareHandler } from 'hono';
+import { admit } from './callers/admission.js';
+import type { ApiEnv } from './callers/caller.js';
 import type { ApiContext } from './context.js';
 import { answerError, answerNotFound } from './errors.js';
-import { refuseForeignPages } from './local-callers.js';
 import { abandonJob } from './routes/abandon-job.js';
 import { cancelJob } from './routes/cancel-job.js';
 import { deleteJob } from './routes/delete-job.js';
@@ -18,7 +19,7 @@ import { getStdout } from './routes/get-stdout.js';
 import { postJob } from './routes/post-job.js';
 import { refuseInvalid } from './validation.js';
 
-export type Api = OpenAPIHono;
+export type Api = OpenAPIHono<ApiEnv>;
 
 const routes = [
   postJob,
@@ -38,10 +39,10 @@ const routes = [
 
 /** The HTTP API over what `context` holds. Every route is a file of routes/. */
 export function createApp(context: ApiContext): Api {
-  const app = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });
+  const app = new OpenAPIHono<ApiEnv>({ defaultHook: refuseInvalid });
   app.onError(answerError(context.log));
   app.notFound(answerNotFound(app));
-  app.use(guardAnswers, refuseForeignPages(context.port));
+  app.use(guardAnswers, admit(context));
   for (const add of routes) add(app, context);
   return app;
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { AttemptStore } from '../store/attempts.js';
+import type { TokenFile } from '../tokens/token-file.js';
 import type { Jobs } from './jobs/jobs.js';
 import type { Temporal } from './temporal/connection.js';
 import type { Nodes } from './temporal/nodes.js';
@@ -13,8 +14,10 @@ export interface ApiContext {
   store: AttemptStore;
   order: Order;
   log: Logger;
-  /** Where the API listens, for the check of Host and Origin. */
+  tokens: TokenFile;
+  /** Where the API listens, and whether only this machine reaches it: for the admission of callers. */
   port: number;
+  loopback: boolean;
   playbooksDir: string;
   inventoriesDir: string;
   syncMaxWaitMs: number;

@@ -2,7 +2,9 @@
 export const problems = {
   'invalid-playbook-name': { status: 400, title: 'Invalid playbook name' },
   'malformed-json': { status: 400, title: 'Malformed JSON' },
+  unauthorized: { status: 401, title: 'A valid token is needed' },
   'foreign-origin': { status: 403, title: 'Origin not allowed' },
+  'missing-scope': { status: 403, title: 'The token lacks a scope' },
   'job-not-found': { status: 404, title: 'Job not found' },
   'playbook-not-found': { status: 404, title: 'Playbook not found' },
   'output-not-found': { status: 404, title: 'Output not found' },
@@ -20,6 +22,7 @@ export const problems = {
   'invalid-request': { status: 422, title: 'Invalid request' },
   'internal-error': { status: 500, title: 'Internal error' },
   'temporal-unavailable': { status: 503, title: 'Temporal is not available' },
+  'tokens-unreadable': { status: 503, title: 'The tokens can not be read' },
   'job-closing': { status: 503, title: 'The job is still closing' },
   'job-deleting': { status: 503, title: 'The job is still being deleted' },
 } as const;

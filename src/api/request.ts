@@ -1,11 +1,9 @@
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { parseJobId, type JobName } from '../job/names.js';
+import { callerOf, type ApiEnv } from './callers/caller.js';
 import { jobNotFound, Problem } from './problem.js';
 import type { SeenRun } from './jobs/jobs.js';
-
-/** Whose jobs a caller sees. Without tokens there is one tenant. */
-export const tenant = 'default';
 
 /** The longest `wait`, in seconds. */
 export const maxWaitSeconds = 60;
@@ -31,10 +29,10 @@ export const WaitParameter = z.coerce
   .optional()
   .openapi({ description: `Seconds to wait for the end of the job, at most ${maxWaitSeconds}`, example: 30 });
 
-/** The job that the path names. @throws Problem `job-not-found` for a malformed one */
-export function jobOfPath(c: Context): JobName {
+/** The caller's job that the path names: other tenants' can't be named at all. @throws Problem `job-not-found` for a malformed one */
+export function jobOfPath(c: Context<ApiEnv>): JobName {
   const jobId = c.req.param('job_id') ?? '';
-  const job = parseJobId(tenant, jobId);
+  const job = parseJobId(callerOf(c).tenant, jobId);
   if (job === undefined) throw jobNotFound(jobId);
   return job;
 }

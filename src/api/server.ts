@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { pino } from 'pino';
 import { ConfigError, loadConfig } from '../config.js';
 import { makeFolder } from '../disk/durable.js';
 import { dataFolderOf } from '../node/data-folder.js';
 import { nodeIdOf } from '../node/identity.js';
 import { Slots } from '../node/slots.js';
 import { AttemptStore } from '../store/attempts.js';
+import { requireTokens } from '../tokens/start.js';
+import { TokenFile, TokensError } from '../tokens/token-file.js';
 import { createApp } from './app.js';
 import { Jobs } from './jobs/jobs.js';
 import { listen, ListenError } from './listen.js';
+import { logOf } from './log.js';
 import { Temporal } from './temporal/connection.js';
 import { Nodes } from './temporal/nodes.js';
 
@@ -19,8 +21,11 @@ const cannotBeConfigured = 78;
 /** The API's process: wires the parts and serves until it is told to end. */
 async function main(): Promise<void> {
   const config = loadConfig(process.env);
-  const log = pino({ level: config.logLevel, base: { process: 'api' } });
-  const { host, port, dataDir, playbooksDir, inventoriesDir, syncMaxWaitMs } = config;
+  const log = logOf(config.logLevel);
+  const { host, port, loopback, dataDir, playbooksDir, inventoriesDir, syncMaxWaitMs } = config;
+
+  const warning = await requireTokens({ host, loopback, ...config.tokens });
+  if (warning !== undefined) log.warn(warning);
 
   await makeFolder(dataDir);
   const folder = dataFolderOf(dataDir);
@@ -46,7 +51,9 @@ async function main(): Promise<void> {
       ...(config.maxConcurrentPerTenant !== undefined && { tenantLimit: config.maxConcurrentPerTenant }),
     },
     log,
+    tokens: new TokenFile(config.tokens.file),
     port,
+    loopback,
     playbooksDir,
     inventoriesDir,
     syncMaxWaitMs,
@@ -69,9 +76,10 @@ async function main(): Promise<void> {
 }
 
 function fail(error: unknown): void {
-  const isExplained = error instanceof ConfigError || error instanceof ListenError;
+  const isConfiguration = error instanceof ConfigError || error instanceof TokensError;
+  const isExplained = isConfiguration || error instanceof ListenError;
   process.stderr.write(`${isExplained ? error.message : String((error as Error).stack)}\n`);
-  process.exit(error instanceof ConfigError ? cannotBeConfigured : 1);
+  process.exit(isConfiguration ? cannotBeConfigured : 1);
 }
 
 main().catch(fail);

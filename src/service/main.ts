@@ -1,5 +1,7 @@
 import { ConfigError, loadConfig } from '../config.js';
 import { DataFolderError } from '../node/data-folder.js';
+import { TokensError } from '../tokens/token-file.js';
+import { setupFailed } from './child.js';
 import { watchLauncher } from './launcher.js';
 import { Service } from './service.js';
 import { StartError } from './start-error.js';
@@ -24,8 +26,8 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const expected = [ConfigError, DataFolderError, StartError].some((kind) => error instanceof kind);
+    const expected = [ConfigError, DataFolderError, StartError, TokensError].some((kind) => error instanceof kind);
     console.error(expected ? (error as Error).message : error);
-    process.exit(1);
+    process.exit(error instanceof TokensError ? setupFailed : 1);
   },
 );

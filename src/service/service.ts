@@ -7,6 +7,7 @@ import { makeFolder } from '../disk/durable.js';
 import { dataFolderOf, openDataFolder, requireSpace } from '../node/data-folder.js';
 import { nodeIdOf } from '../node/identity.js';
 import { Slots } from '../node/slots.js';
+import { requireTokens } from '../tokens/start.js';
 import { Child } from './child.js';
 import { guarded } from './guard.js';
 import { holdDataFolder } from './hold.js';
@@ -44,9 +45,12 @@ export class Service {
   /**
    * Runs until it is asked to end or can't go on. Nothing that it started is left then, except playbooks.
    * @returns the exit code: 0 after requestEnd, 1 after a failure, which has been said
-   * @throws StartError when it could not begin; nothing was started then
+   * @throws StartError, TokensError when it could not begin; nothing was started then
    */
   async run(): Promise<number> {
+    const { host, loopback, tokens } = this.#config;
+    const warning = await requireTokens({ host, loopback, ...tokens });
+    if (warning !== undefined) this.#say(warning);
     await this.#takeDataFolder();
     const binary = this.#config.temporal.embedded ? findTemporal(this.#config) : undefined;
     try {

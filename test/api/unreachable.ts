@@ -9,6 +9,7 @@ import { Nodes } from '../../src/api/temporal/nodes.js';
 import { Temporal } from '../../src/api/temporal/connection.js';
 import { Slots } from '../../src/node/slots.js';
 import { AttemptStore } from '../../src/store/attempts.js';
+import { TokenFile } from '../../src/tokens/token-file.js';
 
 export const port = 8000;
 
@@ -24,7 +25,8 @@ export interface UnreachableApi {
   submit: (body: unknown, query?: string) => Promise<Response>;
 }
 
-export async function unreachableApi(): Promise<UnreachableApi> {
+/** @param loopback whether it is one that only this machine reaches */
+export async function unreachableApi({ loopback = true } = {}): Promise<UnreachableApi> {
   const folder = await temporaryFolder();
   for (const part of ['playbooks', 'inventories', 'runs', 'slots']) await mkdir(path.join(folder, part));
   await writeFile(path.join(folder, 'playbooks', 'hello.yml'), '- name: Hello\n  hosts: all\n');
@@ -41,7 +43,9 @@ export async function unreachableApi(): Promise<UnreachableApi> {
     store,
     order: { tenantWeights: {} },
     log,
+    tokens: new TokenFile(path.join(folder, 'tokens.json')),
     port,
+    loopback,
     playbooksDir: path.join(folder, 'playbooks'),
     inventoriesDir: path.join(folder, 'inventories'),
     syncMaxWaitMs: 1000,

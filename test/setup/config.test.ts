@@ -16,6 +16,22 @@ test('without variables the service is a local one with an embedded Temporal', (
   expect(Object.isFrozen(config.temporal)).toBe(true);
 });
 
+test.each(['127.0.0.1', '127.1.2.3', '::1', 'localhost'])('only this machine reaches %s', (HOST) => {
+  expect(loadConfig({ HOST })).toMatchObject({ host: HOST, loopback: true });
+});
+
+test.each(['0.0.0.0', '::', '0', '127.1', '::ffff:127.0.0.1', '192.0.2.1', 'localhost.example'])(
+  'others may reach %s',
+  (HOST) => {
+    expect(loadConfig({ HOST })).toMatchObject({ host: HOST, loopback: false });
+  },
+);
+
+test('tokens are in the data folder unless TOKENS_FILE names another file', () => {
+  expect(loadConfig({ DATA_DIR: '/srv/data' }).tokens).toEqual({ file: '/srv/data/tokens.json', named: false });
+  expect(loadConfig({ TOKENS_FILE: '/etc/callers.json' }).tokens).toEqual({ file: '/etc/callers.json', named: true });
+});
+
 test('durations are seconds, with fractions', () => {
   const config = loadConfig({ CONFIRM_INTERVAL: '0.25', KILL_GRACE: '0', HEARTBEAT_TIMEOUT: '3' });
   expect(config).toMatchObject({ confirmIntervalMs: 250, killGraceMs: 0, heartbeatTimeoutMs: 3000 });
@@ -33,7 +49,7 @@ test('a Temporal elsewhere is not embedded', () => {
 });
 
 test.each([
-  [{ HOST: '0.0.0.0' }, /^HOST=0\.0\.0\.0 can't be used\. Allowed: a loopback address .*tokens/],
+  [{ HOST: 'http://here' }, /^HOST=http:\/\/here can't be used\. Allowed: an IP address of this machine/],
   [{ PORT: '70000' }, /^PORT=70000 can't be used\. Allowed: a port from 1 to 65535\.$/],
   [{ KILL_GRACE: '1m' }, /^KILL_GRACE=1m can't be used\. Allowed: seconds/],
   [{ NODE_ID: '../x' }, /^NODE_ID=\.\.\/x can't be used\. Allowed: 1 to 200 of/],

@@ -29,10 +29,32 @@ describe('a start that can not work says why, and leaves nothing running', () =>
   });
 
   test('a value that is not allowed', async () => {
-    const service = await startService({ HOST: '0.0.0.0', KILL_GRACE: 'long' });
+    const service = await startService({ HOST: 'here and there', KILL_GRACE: 'long' });
     expect(await service.ended).toBe(1);
-    expect(service.output).toContain("HOST=0.0.0.0 can't be used");
+    expect(service.output).toContain("HOST=here and there can't be used");
     expect(service.output).toContain("KILL_GRACE=long can't be used. Allowed: seconds");
+  });
+
+  test.each([
+    ['other machines, and no token', { HOST: '0.0.0.0' }, undefined, /^HOST=0\.0\.0\.0 .*npm run token -- create/m],
+    ['other machines, and an empty list', { HOST: '::' }, '{"version":1,"tokens":[]}', /^HOST=:: .* has none/m],
+    ['a tokens file that is named and not there', { TOKENS_FILE: '/nowhere/tokens.json' }, undefined, /^TOKENS_FILE=/m],
+    ['a tokens file that can not be read', {}, '{"version":1,', /tokens\.json can't be used: it is not JSON/],
+  ])('callers that can not be known: %s', async (_, env, content, message) => {
+    const dataDir = join(temporaryFolder(), 'data');
+    if (content !== undefined) {
+      mkdirSync(dataDir);
+      writeFileSync(join(dataDir, 'tokens.json'), content);
+    }
+    const api = [process.execPath, 'dist/src/api/server.js'];
+    for (const command of [undefined, api]) {
+      const service = await startService({ DATA_DIR: dataDir, ...env }, command);
+      expect(await service.ended).toBe(78);
+      expect(service.output).toMatch(message);
+      expect(processesOn(dataDir)).toEqual([]);
+    }
+    // Nothing was begun, not even the data folder.
+    expect(existsSync(dataDir) ? readdirSync(dataDir) : []).toEqual(content === undefined ? [] : ['tokens.json']);
   });
 
   test('a child that dies five times, with the end of its log', async () => {

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api } from '../app.js';
+import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { abandonJob as abandon } from '../jobs/abandon.js';
 import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
@@ -18,7 +19,7 @@ const route = createRoute({
   summary: 'Give a job up whose node is gone for good',
   description:
     'The job fails with `node_lost`, unless its `retry` has that on its list. What may still run on the node is ended when it comes back.',
-  middleware: [limitBody, requireJson({ optional: false })],
+  ...requireScope('admin', limitBody, requireJson({ optional: false })),
   request: {
     params: JobIdParameter,
     query: z.strictObject({ run: RunParameter }),
@@ -26,7 +27,7 @@ const route = createRoute({
   },
   responses: {
     202: { description: 'It is given up', content: { 'application/json': { schema: Acknowledged } } },
-    ...problemAnswers(400, 404, 409, 413, 415, 422, 503),
+    ...problemAnswers(400, 401, 403, 404, 409, 413, 415, 422, 503),
   },
 });
 

@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { jobIdOf } from '../../job/names.js';
 import { isFinished } from '../../job/state.js';
 import type { Api } from '../app.js';
+import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
 import { cancelJob as cancel } from '../jobs/cancel.js';
@@ -20,7 +21,7 @@ const route = createRoute({
   path: '/api/v1/jobs/{job_id}/cancel',
   summary: 'Cancel a job',
   description: 'The job is `canceling` until every process of it is verifiably gone. May be repeated.',
-  middleware: [limitBody, requireJson({ optional: true })],
+  ...requireScope('jobs:write', limitBody, requireJson({ optional: true })),
   request: {
     params: JobIdParameter,
     query: z.strictObject({ run: RunParameter }),
@@ -28,7 +29,7 @@ const route = createRoute({
   },
   responses: {
     202: { description: 'The job is being canceled', content: { 'application/json': { schema: Acknowledged } } },
-    ...problemAnswers(400, 404, 409, 413, 415, 422, 503),
+    ...problemAnswers(400, 401, 403, 404, 409, 413, 415, 422, 503),
   },
 });
 

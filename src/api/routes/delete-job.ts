@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isFinished } from '../../job/state.js';
 import type { Api } from '../app.js';
+import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
 import { cancelJob } from '../jobs/cancel.js';
@@ -14,11 +15,12 @@ const route = createRoute({
   path: '/api/v1/jobs/{job_id}',
   summary: 'Cancel or delete a job',
   description: 'One that has not finished is canceled; a finished one is deleted, with all its runs and their output.',
+  ...requireScope('jobs:write'),
   request: { params: JobIdParameter, query: z.strictObject({ run: RunParameter }) },
   responses: {
     202: { description: 'The job is being canceled', content: { 'application/json': { schema: Acknowledged } } },
     204: { description: 'The job is gone' },
-    ...problemAnswers(404, 409, 422, 503),
+    ...problemAnswers(401, 403, 404, 409, 422, 503),
   },
 });
 

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import swaggerUiFolder from 'swagger-ui-dist/absolute-path.js';
 import type { Api } from '../app.js';
+import { bearerAuth } from '../callers/scope.js';
 import { Problem } from '../problem.js';
 
 const assets: Readonly<Record<string, string>> = {
@@ -35,6 +36,7 @@ const start = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#api', deepLinki
 
 /** `GET /openapi.json`, `GET /docs`: the description of the API, and a page that shows it. Nothing is loaded from elsewhere. */
 export function docs(app: Api): void {
+  app.openAPIRegistry.registerComponent('securitySchemes', bearerAuth, securityScheme);
   let description: string | undefined;
   app.get('/openapi.json', (c) => {
     description ??= JSON.stringify(app.getOpenAPI31Document(info));
@@ -52,6 +54,13 @@ export function docs(app: Api): void {
     });
   });
 }
+
+const securityScheme = {
+  type: 'http',
+  scheme: 'bearer',
+  description:
+    'A token as `npm run token -- create` prints it. The scope that a call needs is named with it; `admin` includes all. Not needed while the service listens on a loopback address and has no tokens.',
+} as const;
 
 const info = {
   openapi: '3.1.0',

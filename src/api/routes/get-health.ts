@@ -5,6 +5,7 @@ const route = createRoute({
   method: 'get',
   path: '/healthz',
   summary: 'Whether the API process lives',
+  security: [],
   responses: {
     200: { description: 'It does', content: { 'application/json': { schema: z.object({ status: z.literal('ok') }) } } },
   },

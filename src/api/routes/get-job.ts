@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { JobDocument } from '../../job/document.js';
 import { jobIdOf, type JobName } from '../../job/names.js';
 import type { Api } from '../app.js';
+import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import type { SeenRun } from '../jobs/jobs.js';
 import { waitForEnd } from '../jobs/wait.js';
@@ -14,6 +15,7 @@ const route = createRoute({
   path: '/api/v1/jobs/{job_id}',
   summary: 'A job',
   description: 'With `wait` it answers when the job ended, or when the time is over.',
+  ...requireScope('jobs:read'),
   request: {
     params: JobIdParameter,
     query: z.strictObject({ wait: WaitParameter, run: RunParameter }),
@@ -23,7 +25,7 @@ const route = createRoute({
   },
   responses: {
     200: { description: 'The job', content: { 'application/json': { schema: JobDocument } } },
-    ...problemAnswers(404, 422, 503),
+    ...problemAnswers(401, 403, 404, 422, 503),
   },
 });
 

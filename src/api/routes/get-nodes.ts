@@ -1,9 +1,10 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { jobIdOf, parseWorkflowId } from '../../job/names.js';
 import type { Api } from '../app.js';
+import { callerOf } from '../callers/caller.js';
+import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { problemAnswers } from '../problem-answers.js';
-import { tenant } from '../request.js';
 import type { SeenNode } from '../temporal/nodes.js';
 
 const NodeDocument = z
@@ -26,18 +27,22 @@ const route = createRoute({
   path: '/api/v1/nodes',
   summary: 'Where jobs run',
   description: 'Every node that was heard of in the last 30 days, as it was when it was last heard of.',
+  ...requireScope('jobs:read'),
   responses: {
     200: {
       description: 'The nodes',
       content: { 'application/json': { schema: z.object({ items: z.array(NodeDocument) }) } },
     },
-    ...problemAnswers(503),
+    ...problemAnswers(401, 403, 503),
   },
 });
 
 /** `GET /nodes`: the nodes, their slots, and what runs there. */
 export function getNodes(app: Api, { nodes }: ApiContext): void {
-  app.openapi(route, async (c) => c.json({ items: (await nodes.list()).map((node) => documentOf(node, tenant)) }, 200));
+  app.openapi(route, async (c) => {
+    const { tenant } = callerOf(c);
+    return c.json({ items: (await nodes.list()).map((node) => documentOf(node, tenant)) }, 200);
+  });
 }
 
 function documentOf({ node, host, live, lastSeen, state }: SeenNode, tenantOfCaller: string): NodeDocument {

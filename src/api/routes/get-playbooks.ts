@@ -1,7 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api } from '../app.js';
+import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { listPlaybooks } from '../playbook-list.js';
+import { problemAnswers } from '../problem-answers.js';
 
 const Playbook = z.object({
   playbook: z.string().openapi({ description: 'Its path, as a job names it', example: 'site.yml' }),
@@ -12,8 +14,11 @@ const route = createRoute({
   method: 'get',
   path: '/api/v1/playbooks',
   summary: 'The playbooks that can be run',
+  description: 'All tenants share them.',
+  ...requireScope('jobs:read'),
   responses: {
     200: { description: 'They', content: { 'application/json': { schema: z.object({ items: z.array(Playbook) }) } } },
+    ...problemAnswers(401, 403, 503),
   },
 });
 

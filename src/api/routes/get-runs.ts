@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { JobDocument } from '../../job/document.js';
 import type { Api } from '../app.js';
+import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import type { SeenRun } from '../jobs/jobs.js';
 import { problemAnswers } from '../problem-answers.js';
@@ -32,10 +33,11 @@ const route = createRoute({
   method: 'get',
   path: '/api/v1/jobs/{job_id}/runs',
   summary: "A job's runs",
+  ...requireScope('jobs:read'),
   request: { params: JobIdParameter },
   responses: {
     200: { description: 'Its runs', content: { 'application/json': { schema: Runs } } },
-    ...problemAnswers(404, 503),
+    ...problemAnswers(401, 403, 404, 503),
   },
 });
 

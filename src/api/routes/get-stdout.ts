@@ -3,6 +3,7 @@ import { jobIdOf } from '../../job/names.js';
 import type { StoredOutput } from '../../store/output.js';
 import type { Api } from '../app.js';
 import { parseRange, type ByteRange } from '../byte-range.js';
+import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { lastAttemptOf, type SeenRun } from '../jobs/jobs.js';
 import { problemAnswers } from '../problem-answers.js';
@@ -28,6 +29,7 @@ const route = createRoute({
   path: '/api/v1/jobs/{job_id}/stdout',
   summary: "A job's output",
   description: 'As Ansible prints it, so far. Takes a Range of bytes, of what `tail` leaves if both are given.',
+  ...requireScope('jobs:read'),
   request: {
     params: JobIdParameter,
     query: StdoutParameters,
@@ -38,7 +40,7 @@ const route = createRoute({
   responses: {
     200: { description: 'The output', content: { 'text/plain': { schema: z.string() } } },
     206: { description: 'A part of it, likewise' },
-    ...problemAnswers(404, 416, 422, 503),
+    ...problemAnswers(401, 403, 404, 416, 422, 503),
   },
 });
 

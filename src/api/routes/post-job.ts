@@ -9,6 +9,8 @@ import { submit, type Submitted } from '../jobs/submit.js';
 import { waitForEnd } from '../jobs/wait.js';
 import type { SeenRun } from '../jobs/jobs.js';
 import type { Api } from '../app.js';
+import { callerOf } from '../callers/caller.js';
+import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { limitBody, requireJson } from '../json-body.js';
 import { jobPath } from '../links.js';
@@ -16,7 +18,7 @@ import { madeName, nameOfKey } from '../made-name.js';
 import { problemAnswers } from '../problem-answers.js';
 import { jobNotFound, Problem } from '../problem.js';
 import { refusePathOutside, requireInventory, requirePlaybook } from '../playbooks.js';
-import { preferredWait, tenant, WaitParameter } from '../request.js';
+import { preferredWait, WaitParameter } from '../request.js';
 
 const SubmitParameters = z.strictObject({
   sync: z.enum(['true', 'false']).optional().openapi({ description: 'Answer with the result when it ended' }),
@@ -26,7 +28,7 @@ const SubmitParameters = z.strictObject({
 const SubmitHeaders = z.object({
   'idempotency-key': z.string().min(1).max(255).optional().openapi({
     description:
-      'For a job without a name: repeating the request with the same key finds the job. Counts within its playbook_name; ignored with a name',
+      'For a job without a name: repeating the request with the same key finds the job. Counts within the tenant and its playbook_name; ignored with a name',
   }),
   prefer: z.string().optional().openapi({ description: '`wait=30` does what `?wait=30` does' }),
 });
@@ -42,7 +44,7 @@ const route = createRoute({
   path: '/api/v1/jobs',
   summary: 'Submit a job',
   description: 'Starts a run of the job, or finds the one that its name already has.',
-  middleware: [limitBody, requireJson({ optional: false }), refuseForeignPlaybook],
+  ...requireScope('jobs:write', limitBody, requireJson({ optional: false }), refuseForeignPlaybook),
   request: {
     query: SubmitParameters,
     headers: SubmitHeaders,
@@ -58,7 +60,7 @@ const route = createRoute({
       headers: z.object({ location: z.string().openapi({ description: 'The job' }) }),
       content: { 'application/json': { schema: z.union([Accepted, JobDocument]) } },
     },
-    ...problemAnswers(400, 404, 409, 413, 415, 422, 503),
+    ...problemAnswers(400, 401, 403, 404, 409, 413, 415, 422, 503),
   },
 });
 
@@ -72,7 +74,7 @@ export function postJob(app: Api, context: ApiContext): void {
     await requireInventory(context.inventoriesDir, spec.inventory);
 
     const client = c.req.raw.signal;
-    const job = jobOf(spec, key);
+    const job = jobOf(callerOf(c).tenant, spec, key);
     const submitted = await submit(context, job, spec, client);
     c.header('location', jobPath(job));
     const status = submitted.created ? 202 : 200;
@@ -94,7 +96,7 @@ export function postJob(app: Api, context: ApiContext): void {
   });
 }
 
-function jobOf(spec: JobSpec, key: string | undefined): JobName {
+function jobOf(tenant: string, spec: JobSpec, key: string | undefined): JobName {
   const made = key === undefined ? madeName() : nameOfKey(key);
   return { tenant, playbookName: spec.playbook_name ?? playbookNameOf(spec.playbook), name: spec.name ?? made };
 }
