@@ -104,28 +104,37 @@ describe('the same name in two tenants', () => {
 
 describe("another tenant's job", () => {
   it('is not there: not to be seen, read, canceled or deleted, and not to be told from one that never was', async () => {
-    const { body } = await ops('POST', '/api/v1/jobs', service.gated('hidden'));
+    const { body: submitted } = await ops('POST', '/api/v1/jobs', service.gated('hidden'));
     await until('it to run', async () => (await ops('GET', '/api/v1/jobs/gate:hidden')).body.status === 'running');
 
-    for (const query of ['', `?run=${body.run_id}`]) {
+    for (const query of ['', `?run=${submitted.run_id}`]) {
       for (const [method, rest] of [
         ['GET', ''],
         ['GET', '/stdout'],
         ['GET', '/runs'],
         ['POST', '/cancel'],
+        ['POST', '/abandon'],
         ['DELETE', ''],
       ] as const) {
         if (rest === '/runs' && query !== '') continue;
-        const hidden = await dev(method, `/api/v1/jobs/gate:hidden${rest}${query}`);
-        const missing = await dev(method, `/api/v1/jobs/gate:missing${rest}${query}`);
+        const body = rest === '/abandon' ? { reason: 'its node is gone' } : undefined;
+        const hidden = await dev(method, `/api/v1/jobs/gate:hidden${rest}${query}`, body);
+        const missing = await dev(method, `/api/v1/jobs/gate:missing${rest}${query}`, body);
         expect(hidden.status, `${method} ${rest}${query}`).toBe(404);
         expect(hidden.text.replaceAll('hidden', 'missing')).toBe(missing.text);
       }
     }
 
+    const attemptsOf = async (call: Call): Promise<string[]> =>
+      (await call('GET', '/api/v1/nodes')).body.items.flatMap((node: any) =>
+        node.attempts.map((one: any) => one.job_id),
+      );
+    await until('the node to list it', async () => (await attemptsOf(ops)).includes('gate:hidden'));
+    expect(await attemptsOf(dev)).not.toContain('gate:hidden');
+
     expect((await ops('GET', '/api/v1/jobs/gate:hidden')).body.status).toBe('running');
     service.file('hidden.gate', '');
-    expect(await ended(ops, 'gate:hidden')).toMatchObject({ status: 'successful', run_id: body.run_id });
+    expect(await ended(ops, 'gate:hidden')).toMatchObject({ status: 'successful', run_id: submitted.run_id });
   });
 
   it('does not stand in the way of a name, or lend its spec', async () => {

@@ -15,7 +15,7 @@ Tokens are kept, hashed, in TOKENS_FILE (default: tokens.json in DATA_DIR); a ru
 From the first token on every caller needs one. A tenant sees its own jobs only. Its name: ${nameRule}.
 
 Scopes:
-  jobs:read   look at jobs and playbooks
+  jobs:read   look at jobs, playbooks and nodes
   jobs:write  submit, cancel and delete jobs
   tasks:run   accepted, and not used yet
   admin       everything within its tenant
