@@ -38,7 +38,7 @@ export interface Config {
   /** Of a tenant, over all nodes; absent: any number. */
   readonly maxConcurrentPerTenant?: number;
   /** The shares of tenants among those that wait; 1 for those that aren't named. */
-  readonly tenantWeights: Readonly<Record<string, number>>;
+  readonly tenantWeights: ReadonlyMap<string, number>;
   readonly syncMaxWaitMs: number;
   readonly heartbeatTimeoutMs: number;
   readonly retryIntervalMs: number;
@@ -263,7 +263,7 @@ function secondsSetting(
   return setting(type, `seconds from ${min} to ${max}, fractions allowed`, description);
 }
 
-function weightsOf(list: string, context: z.RefinementCtx): Record<string, number> {
+function weightsOf(list: string, context: z.RefinementCtx): Map<string, number> {
   const entries = list.split(',').filter((entry) => entry.trim() !== '');
   const weights = entries.map((entry) => {
     const [, tenant = '', weight = ''] = /^\s*([^=\s]+)=([0-9.]+)\s*$/.exec(entry) ?? [];
@@ -271,7 +271,7 @@ function weightsOf(list: string, context: z.RefinementCtx): Record<string, numbe
       context.addIssue({ code: 'custom', message: 'not a list of weights' });
     return [tenant, Number(weight)] as const;
   });
-  return Object.fromEntries(weights);
+  return new Map(weights);
 }
 
 function milliseconds(seconds: number): number {

@@ -121,7 +121,9 @@ describe('a job that runs', () => {
     const away = { ...running, taken: false, heardAt: null, lastFailure: 'nothing was heard of its node' };
     const document = documentFrom(runOf({ memo: { placement }, activities: [away] }));
     expect(document.status).toBe('running');
-    expect(document.progress.message).toBe('Waiting for node n1 to watch it: nothing was heard of its node');
+    expect(document.progress.message).toBe(
+      'Waiting for node n1 to watch it: nothing was heard of its node. It may run on there; the job goes on when the node is back',
+    );
   });
 
   it('says that its workflow fails', () => {

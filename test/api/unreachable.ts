@@ -41,7 +41,7 @@ export async function unreachableApi({ loopback = true } = {}): Promise<Unreacha
     jobs: new Jobs(temporal, store, nodes, undefined),
     nodes,
     store,
-    order: { tenantWeights: {} },
+    order: { tenantWeights: new Map() },
     log,
     tokens: new TokenFile(path.join(folder, 'tokens.json')),
     port,

@@ -89,8 +89,10 @@ it('priority 1 starts ahead of 3, in the order of submission within a priority',
   await hold(service, a);
   const jobs: Job[] = [];
   for (const priority of [3, 5, 1])
-    for (const n of [1, 2, 3]) jobs.push(await submit(a, turn(service, `p${priority}-${n}`, { priority })));
-  await waiting(a, jobs);
+    for (const n of [1, 2, 3]) {
+      jobs.push(await submit(a, turn(service, `p${priority}-${n}`, { priority })));
+      await waiting(a, jobs.slice(-1));
+    }
   expect(await firstOf(service, 9)).toEqual(
     ['p1', 'p3', 'p5'].flatMap((priority) => [1, 2, 3].map((n) => `${priority}-${n}`)),
   );
@@ -105,8 +107,9 @@ it('a tenant of weight 3 gets three starts of four', async () => {
     await waiting(a, [ofA]);
     await waiting(b, [ofB]);
   }
-  const first = await firstOf(service, 8);
-  expect(first.filter((who) => who.startsWith('a')).length, first.join()).toBe(6);
+  const shares = (await firstOf(service, 12)).filter((who) => who.startsWith('a')).length;
+  // One more or less by where its round begins.
+  expect(Math.abs(shares - 9), `${shares} of 12`).toBeLessThanOrEqual(1);
 });
 
 it('the limit of a tenant holds over kills and restarts, and is passed on by what is canceled or terminated', async () => {
@@ -122,7 +125,14 @@ it('the limit of a tenant holds over kills and restarts, and is passed on by wha
   const watch = setInterval(() => (most = Math.max(most, alive('a'))), 100);
 
   const jobs: Job[] = [];
-  for (let n = 1; n <= 6; n++) jobs.push(await submit(a, service.gated(`limited-${n}`)));
+  for (let n = 1; n <= 6; n++) {
+    const job = await submit(a, service.gated(`limited-${n}`));
+    jobs.push(job);
+    await until('it to run or to wait for the others', async () => {
+      const { body } = await a('GET', `/api/v1/jobs/${job.job_id}`);
+      return body.status === 'running' || body.progress.stage === 'waiting';
+    });
+  }
   const other = await submit(b, service.gated('other'));
   const statuses = async (): Promise<string> => {
     const seen = await Promise.all(jobs.map(({ job_id }) => a('GET', `/api/v1/jobs/${job_id}`)));

@@ -41,7 +41,10 @@ async function evidenceOf(engine: Temporal, job: JobName, description: Descripti
   const runId = info.execution?.runId ?? '';
   const memo: Partial<JobMemo> = (await decodeMapFromPayloads(engine.converter, info.memo?.fields)) ?? {};
   // A Reset begins another run of what was begun before.
-  const beginning = requiredTsToDate(description.workflowExtendedInfo?.originalStartTime ?? info.startTime, 'startTime');
+  const beginning = requiredTsToDate(
+    description.workflowExtendedInfo?.originalStartTime ?? info.startTime,
+    'startTime',
+  );
   const fails = (description.pendingWorkflowTask?.attempt ?? 1) > 1;
   return {
     job,

@@ -23,7 +23,7 @@ export interface Order {
   /** How many jobs of a tenant may be placed or running; absent: any number. */
   tenantLimit?: number;
   /** The shares of tenants among those that wait; 1 for those that aren't named. */
-  tenantWeights: Readonly<Record<string, number>>;
+  tenantWeights: ReadonlyMap<string, number>;
 }
 
 /** What a start found: `started` a new run, `open` one that had not closed, `closed` one that the policy won't repeat. */
@@ -90,7 +90,7 @@ async function startRequest(
     priority: {
       priorityKey: spec.priority,
       fairnessKey: job.tenant.slice(0, 64),
-      fairnessWeight: tenantWeights[job.tenant] ?? 1,
+      fairnessWeight: tenantWeights.get(job.tenant) ?? 1,
     },
     userMetadata: {
       summary: (await encodeToPayloads(converter, `${spec.playbook} (${job.name})`))?.[0] ?? null,
