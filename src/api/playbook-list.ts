@@ -4,19 +4,30 @@ import { isMap, isScalar, isSeq, parseDocument, type YAMLMap } from 'yaml';
 import { isErrno } from '../disk/errno.js';
 import { isBelow } from './playbooks.js';
 
-/** Folders that hold parts of playbooks. */
-const partFolders = new Set(['roles', 'group_vars', 'host_vars', 'tasks', 'vars', 'templates', 'files', 'handlers']);
+/** Folders of a project that hold parts of playbooks, plugins and collections. */
+const partFolders = new Set([
+  ...['roles', 'collections', 'group_vars', 'host_vars', 'tasks', 'handlers', 'vars', 'defaults', 'meta'],
+  ...['templates', 'files', 'library', 'module_utils'],
+]);
 const maxFileBytes = 1024 * 1024;
-const imports = ['import_playbook', 'ansible.builtin.import_playbook'];
+const imports = ['import_playbook', 'ansible.builtin.import_playbook', 'ansible.legacy.import_playbook'];
 
 /** A playbook, and what its plays are called. */
 export interface ListedPlaybook {
   /** Below the playbooks folder, as a job names it. */
   playbook: string;
   plays: string[];
+  /** Why it can't be read as a playbook, in a line; null if it can. */
+  error: string | null;
 }
 
-/** The playbooks below a folder: YAML files that are lists of plays, sorted by path. */
+/** What a file turns out to be. */
+export type ReadPlaybook = Omit<ListedPlaybook, 'playbook'>;
+
+/**
+ * The playbooks below a folder: YAML files that are lists of plays, sorted by path. Also those that look like
+ * one and can't be read, with the reason.
+ */
 export async function listPlaybooks(playbooksDir: string): Promise<ListedPlaybook[]> {
   const root = await realpathIfThere(playbooksDir);
   if (root === undefined) return [];
@@ -33,22 +44,41 @@ async function walk(root: string, below: string, seen: Set<string>, found: Liste
   for (const name of await readdir(folder)) {
     if (name.startsWith('.')) continue;
     const file = path.join(below, name);
-    const target = await realpathIfThere(path.join(root, file));
-    if (target === undefined || !isBelow(root, target)) continue;
-    const kind = await stat(target);
-    if (kind.isDirectory() && !partFolders.has(name)) await walk(root, file, seen, found);
-    if (!kind.isFile() || !/\.ya?ml$/i.test(name) || kind.size > maxFileBytes) continue;
-    const plays = playsOf(await readFile(target, 'utf8'));
-    if (plays !== undefined) found.push({ playbook: file, plays });
+    try {
+      await visit(root, file, seen, found);
+    } catch (error) {
+      if (!isErrno(error, 'EACCES', 'EIO')) throw error;
+      found.push({ playbook: file, plays: [], error: oneLine((error as Error).message) });
+    }
   }
 }
 
-/** The names of a playbook's plays; undefined if it is something else. */
-export function playsOf(text: string): string[] | undefined {
-  const { contents, errors } = parseDocument(text, { logLevel: 'silent' });
-  if (errors.length > 0 || !isSeq(contents) || contents.items.length === 0) return undefined;
+async function visit(root: string, file: string, seen: Set<string>, found: ListedPlaybook[]): Promise<void> {
+  const target = await realpathIfThere(path.join(root, file));
+  if (target === undefined || !isBelow(root, target)) return;
+  const name = path.basename(file);
+  const kind = await stat(target);
+  if (kind.isDirectory() && !isPartFolder(name)) await walk(root, file, seen, found);
+  if (!kind.isFile() || !/\.ya?ml$/i.test(name) || kind.size > maxFileBytes) return;
+  const read = readPlaybook(await readFile(target, 'utf8'));
+  if (read !== undefined) found.push({ playbook: file, ...read });
+}
+
+function isPartFolder(name: string): boolean {
+  return partFolders.has(name) || name.endsWith('_plugins');
+}
+
+/** What the text of a YAML file is as a playbook; undefined if it is something else: variables, tasks, an inventory. */
+export function readPlaybook(text: string): ReadPlaybook | undefined {
+  const { contents, errors } = parseDocument(text, { logLevel: 'silent', uniqueKeys: false });
+  const [error] = errors;
+  if (error !== undefined) return { plays: [], error: oneLine(error.message.split('\n\n')[0] ?? '') };
+  if (!isSeq(contents) || contents.items.length === 0) return undefined;
   const plays = contents.items.map((item) => (isMap(item) ? playName(item) : undefined));
-  return plays.every((name) => name !== undefined) ? plays : undefined;
+  const odd = plays.indexOf(undefined);
+  if (odd < 0) return { plays: plays as string[], error: null };
+  if (plays.every((name) => name === undefined)) return undefined;
+  return { plays: [], error: `Entry ${odd + 1} of the list is not a play: it has neither hosts nor import_playbook` };
 }
 
 function playName(play: YAMLMap): string | undefined {
@@ -57,6 +87,10 @@ function playName(play: YAMLMap): string | undefined {
   const name = play.get('name', true);
   if (isScalar(name) && typeof name.value === 'string') return name.value;
   return imported === undefined ? `hosts: ${String(play.get('hosts'))}` : `import ${imported}`;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').replace(/[ :]+$/, '');
 }
 
 async function realpathIfThere(file: string): Promise<string | undefined> {

@@ -8,6 +8,7 @@ import { problemAnswers } from '../problem-answers.js';
 const Playbook = z.object({
   playbook: z.string().openapi({ description: 'Its path, as a job names it', example: 'site.yml' }),
   plays: z.array(z.string()).openapi({ description: 'What its plays are called' }),
+  error: z.string().nullable().openapi({ description: 'Why it cannot be read as a playbook; null if it can' }),
 });
 
 const route = createRoute({
@@ -22,7 +23,7 @@ const route = createRoute({
   },
 });
 
-/** `GET /playbooks`: the lists of plays below the playbooks folder. */
+/** `GET /playbooks`: the lists of plays below the playbooks folder, and files that should be one and can't be read. */
 export function getPlaybooks(app: Api, { playbooksDir }: ApiContext): void {
   app.openapi(route, async (c) => c.json({ items: await listPlaybooks(playbooksDir) }, 200));
 }
