@@ -67,6 +67,7 @@ const context: NodeContext = {
     python: config.python,
     playbooksDir: config.playbooksDir,
     inventoriesDir: config.inventoriesDir,
+    ...(config.vaultPasswordFile !== undefined && { vaultPasswordFile: config.vaultPasswordFile }),
     runsDir: folder.runs,
     killGraceMs: config.killGraceMs,
     env: playbookEnvironment(process.env, Object.keys(environment.shape)),

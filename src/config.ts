@@ -22,6 +22,7 @@ export interface Config {
   };
   readonly playbooksDir: string;
   readonly inventoriesDir: string;
+  readonly vaultPasswordFile?: string;
   readonly temporal: {
     /** `host:port` of the frontend, embedded or not. */
     readonly address: string;
@@ -89,6 +90,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     },
     playbooksDir: resolve(root, values.PLAYBOOKS_DIR),
     inventoriesDir: resolve(root, values.INVENTORIES_DIR),
+    ...(values.VAULT_PASSWORD_FILE !== undefined && { vaultPasswordFile: resolve(root, values.VAULT_PASSWORD_FILE) }),
     temporal: {
       address: values.TEMPORAL_ADDRESS ?? `127.0.0.1:${values.TEMPORAL_PORT}`,
       embedded,
@@ -160,8 +162,17 @@ export const environment = z.object({
     'a file',
     "The tokens of the API's callers (`npm run token`). Unset: `tokens.json` in DATA_DIR, which need not be there on a loopback address.",
   ),
-  PLAYBOOKS_DIR: setting(z.string().default('./playbooks'), 'a folder', 'Playbooks that jobs can name.'),
+  PLAYBOOKS_DIR: setting(
+    z.string().default('./playbooks'),
+    'a folder',
+    'Playbooks that jobs can name, with their roles, variables, `ansible.cfg` ...: Ansible is started in this folder.',
+  ),
   INVENTORIES_DIR: setting(z.string().default('./inventories'), 'a folder', 'Inventory files that jobs can name.'),
+  VAULT_PASSWORD_FILE: setting(
+    z.string().optional(),
+    'a file',
+    'The password of what is vaulted, or, if it is executable, a program that prints it. Vault settings of `ansible.cfg` hold besides.',
+  ),
   TEMPORAL_ADDRESS: setting(
     z.string().regex(hostAndPort).optional(),
     'host:port',

@@ -92,7 +92,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       return made ? token : ((await tokenOf(folder)) ?? token);
     },
 
-    start: (key, token) => supervise(options, folderOf(key), token, environmentOf(key, options.env)),
+    start: (key, token) =>
+      supervise(options, folderOf(key), token, environmentOf(key, options.env, options.playbooksDir)),
 
     look: (key) => look(folderOf(key), (folder) => listMembers(options, folder, markerOf(key))),
 

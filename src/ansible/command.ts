@@ -10,6 +10,8 @@ export interface AnsibleSetup {
   python: string;
   playbooksDir: string;
   inventoriesDir: string;
+  /** Opens what is vaulted: a file with the password, or a program that prints it. */
+  vaultPasswordFile?: string;
   /** The environment that playbooks get, before the attempt's marker. */
   env: Readonly<Record<string, string>>;
 }
@@ -21,13 +23,14 @@ export interface PlaybookCommand {
 }
 
 /**
- * Translates a spec into a call of ansible-playbook. What the caller sent is data: values reach Ansible as
+ * Translates a spec into a call of ansible-playbook as one would make it in the playbooks folder. What the caller sent is data: values reach Ansible as
  * `--option=value` or in files in which every string is marked `!unsafe`, so that no template in them is evaluated.
  */
 export function playbookCommand(spec: JobSpec, folder: string, setup: AnsibleSetup): PlaybookCommand {
   const files: Record<string, string> = {};
   const inventory = inventoryOption(spec.inventory, folder, setup, files);
   const options = [`--inventory=${inventory}`];
+  if (setup.vaultPasswordFile !== undefined) options.push(`--vault-password-file=${setup.vaultPasswordFile}`);
   if (Object.keys(spec.extra_vars).length > 0) {
     files['extra_vars.yml'] = unsafeYaml(spec.extra_vars);
     options.push(`--extra-vars=@${path.join(folder, 'extra_vars.yml')}`);
@@ -40,7 +43,10 @@ export function playbookCommand(spec: JobSpec, folder: string, setup: AnsibleSet
   if (spec.diff) options.push('--diff');
   if (spec.become) options.push('--become');
   if (spec.verbosity > 0) options.push(`-${'v'.repeat(spec.verbosity)}`);
-  return { arguments: ['ansible-playbook', ...options, '--', path.join(setup.playbooksDir, spec.playbook)], files };
+  return {
+    arguments: [path.join(path.dirname(setup.python), 'ansible-playbook'), ...options, '--', spec.playbook],
+    files,
+  };
 }
 
 function inventoryOption(
@@ -50,13 +56,14 @@ function inventoryOption(
   files: Record<string, string>,
 ): string {
   if (typeof inventory === 'string' && !inventory.includes(',')) return path.join(setup.inventoriesDir, inventory);
-  files['inventory.yml'] =
-    typeof inventory === 'string' ? inventoryOfHosts(hostsOfList(inventory), setup.python) : unsafeYaml(inventory);
+  const hosts = typeof inventory === 'string' ? hostsOfList(inventory) : undefined;
+  if (hosts !== undefined && !hosts.includes('localhost')) return hosts.length === 1 ? `${hosts[0]},` : hosts.join(',');
+  files['inventory.yml'] = hosts === undefined ? unsafeYaml(inventory as object) : withLocalhost(hosts, setup.python);
   return path.join(folder, 'inventory.yml');
 }
 
 /** `localhost` in a host list is the node itself, with the node's own Python, as Ansible's implicit localhost is. */
-function inventoryOfHosts(hosts: string[], python: string): string {
+function withLocalhost(hosts: string[], python: string): string {
   const itself = { ansible_connection: 'local', ansible_python_interpreter: python };
   const entries = hosts.map((host) => [host, host === 'localhost' ? itself : null]);
   return unsafeYaml({ all: { hosts: Object.fromEntries(entries) as Record<string, unknown> } });

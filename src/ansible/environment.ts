@@ -1,9 +1,16 @@
 import { markerOf, type AttemptKey } from './folders.js';
 
-/** The environment of an attempt's processes. It is handed on, never written to disk: it may hold credentials. */
-export function environmentOf(key: AttemptKey, common: Readonly<Record<string, string>>): Record<string, string> {
+/**
+ * The environment of an attempt's processes. It is handed on, never written to disk: it may hold credentials.
+ * @param cwd the folder that they start in
+ */
+export function environmentOf(
+  key: AttemptKey,
+  common: Readonly<Record<string, string>>,
+  cwd: string,
+): Record<string, string> {
   const [name = '', value = ''] = markerOf(key).split('=');
-  return { ...common, [name]: value };
+  return { ...common, PWD: cwd, [name]: value };
 }
 
 /**
@@ -19,6 +26,7 @@ export function playbookEnvironment(
     (entry): entry is [string, string] =>
       entry[1] !== undefined &&
       !own.includes(entry[0]) &&
+      entry[0] !== 'INIT_CWD' &&
       !entry[0].startsWith('npm_') &&
       !entry[0].startsWith('LONGHAUL_'),
   );

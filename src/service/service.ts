@@ -1,4 +1,3 @@
-import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identityOf, type ProcessIdentity } from '../ansible/identity.js';
@@ -15,6 +14,7 @@ import { LogFile } from './log-file.js';
 import { answers, apiIsLive, requireFreePorts } from './ports.js';
 import { ServiceRecord } from './record.js';
 import { StartError } from './start-error.js';
+import { requireProject, warningsAbout } from './project.js';
 import { openDatabaseFolder } from './database.js';
 import { findTemporal, setRetention, temporalServer } from './temporal.js';
 
@@ -84,7 +84,7 @@ export class Service {
 
   async #takeDataFolder(): Promise<void> {
     const { dataDir, host, port, minFreeBytes, temporal } = this.#config;
-    requirePlaybooks(this.#config.playbooksDir);
+    requireProject(this.#config);
     await makeDataFolder(dataDir);
     await holdDataFolder(this.#config, this.#record, () => {
       this.#fail(`The lock on ${dataDir} is lost, because the process that held it was ended. Run npm start again.`);
@@ -183,6 +183,7 @@ export class Service {
     if (temporal.embedded) this.#say(`  Temporal UI  http://127.0.0.1:${temporal.uiPort}`);
     else this.#say(`  Temporal     ${temporal.address}`);
     this.#say(`  Data, logs   ${dataDir}`);
+    for (const warning of warningsAbout(this.#config)) this.#say(warning);
   }
 
   async #sayWhatGoesOn(): Promise<void> {
@@ -194,11 +195,6 @@ export class Service {
       count === 0 ? 'Ended. No playbook is running.' : `Ended. ${playbooks}; npm start finds what is running again.`,
     );
   }
-}
-
-function requirePlaybooks(folder: string): void {
-  if (existsSync(folder) && statSync(folder).isDirectory()) return;
-  throw new StartError(`There is no folder ${folder} with playbooks. Make it, or set PLAYBOOKS_DIR to another one.`);
 }
 
 async function makeDataFolder(folder: string): Promise<void> {
