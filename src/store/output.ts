@@ -21,29 +21,12 @@ export class StoredOutput {
     return this.withFile(async (file) => (file === undefined ? 0 : (await file.stat()).size));
   }
 
-  /** Bytes `start` to `end` (exclusive) of the output. The file is opened when the stream is first read. */
+  /**
+   * Bytes `start` to `end` (exclusive) of the output, read as fast as they are taken. The file is opened when the
+   * stream is first read; the stream fails if the bytes are not there, because their number was promised.
+   */
   stream(start: number, end: number): ReadableStream<Uint8Array> {
-    const { stdoutFile } = this;
-    let file: FileHandle | undefined;
-    let at = start;
-    return new ReadableStream<Uint8Array>(
-      {
-        async pull(controller) {
-          file ??= await open(stdoutFile, 'r');
-          const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, end - at));
-          const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
-          at += bytesRead;
-          if (bytesRead > 0) controller.enqueue(new Uint8Array(buffer.subarray(0, bytesRead)));
-          if (bytesRead > 0 && at < end) return;
-          await file.close();
-          controller.close();
-        },
-        async cancel() {
-          await file?.close();
-        },
-      },
-      { highWaterMark: 0 },
-    );
+    return ReadableStream.from(piecesOf(this.stdoutFile, start, end));
   }
 
   /** Where the last `lines` lines of the first `size` bytes begin. */
@@ -110,6 +93,21 @@ export class StoredOutput {
     } finally {
       await file.close();
     }
+  }
+}
+
+async function* piecesOf(name: string, start: number, end: number): AsyncGenerator<Uint8Array> {
+  const file = await open(name, 'r');
+  try {
+    for (let at = start; at < end;) {
+      const buffer = new Uint8Array(Math.min(chunkBytes, end - at));
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) throw new Error(`${name} ends at byte ${at}, before byte ${end}`);
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
   }
 }
 

@@ -1,3 +1,4 @@
+import { readdirSync, readlinkSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -88,6 +89,38 @@ describe('the output in a document', () => {
     expect(await output.summary(true)).toEqual({ available: false, recentLines: [], text: '', truncated: false });
   });
 });
+
+describe('the stream of an output', () => {
+  it('fails rather than end before the bytes that were promised', async () => {
+    const output = await outputOf('abc');
+    await expect(text(output.stream(1, 5))).rejects.toThrow('ends at byte 3, before byte 5');
+  });
+
+  it('closes its file when its reader goes away, at whatever moment', async () => {
+    const output = await outputOf('x'.repeat(1_000_000));
+    const before = openFiles();
+    for (const pieces of [0, 1, 2]) {
+      const reader = output.stream(0, 1_000_000).getReader();
+      for (let read = 0; read < pieces; read += 1) await reader.read();
+      const underWay = reader.read();
+      await reader.cancel();
+      await underWay;
+    }
+    expect(openFiles()).toBe(before);
+  });
+});
+
+/** How many outputs this process has open. */
+function openFiles(): number {
+  const targets = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ''; // the one by which this folder was read
+    }
+  });
+  return targets.filter((target) => target.endsWith('stdout.log')).length;
+}
 
 describe('the tasks of an attempt', () => {
   async function tasksOf(events: object[]): Promise<number> {
