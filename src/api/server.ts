@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
 import { ConfigError, loadConfig } from '../config.js';
 import { makeFolder } from '../disk/durable.js';
 import { dataFolderOf } from '../node/data-folder.js';
@@ -20,6 +21,8 @@ const cannotBeConfigured = 78;
 
 /** The API's process: wires the parts and serves until it is told to end. */
 async function main(): Promise<void> {
+  // Else garbage may double the heap before it is collected, and documents and output are all garbage once sent.
+  setFlagsFromString('--heap-growing-percent=20');
   const config = loadConfig(process.env);
   const log = logOf(config.logLevel);
   const { host, port, loopback, dataDir, playbooksDir, inventoriesDir, syncMaxWaitMs } = config;

@@ -25,6 +25,15 @@ const patienceMs = 30_000;
 /** What the worker writes to its log when it takes work. */
 const workerReady = 'worker ready';
 
+/**
+ * Keep the API's memory flat however much it streams: pieces that were sent are collected while they are few, and the
+ * space that they took goes back to the system. Not for the worker, whose environment playbooks get.
+ */
+const frugal = {
+  variables: ['MALLOC_TRIM_THRESHOLD_=131072', 'MALLOC_ARENA_MAX=2'],
+  options: ['--max-semi-space-size=1'],
+};
+
 /** The running service: Temporal (if it is embedded), the worker and the API, each a process of its own. */
 export class Service {
   readonly #config: Config;
@@ -104,7 +113,11 @@ export class Service {
   async #start(temporalBinary: string | undefined): Promise<void> {
     const temporal = temporalBinary === undefined ? undefined : await this.#startTemporal(temporalBinary);
     const worker = this.#startChild('worker', this.#node('dist/worker.js'), 'worker.lock');
-    const api = this.#startChild('api', this.#node('dist/src/api/server.js'));
+    const api = this.#startChild('api', [
+      'env',
+      ...frugal.variables,
+      ...this.#node('dist/src/api/server.js', frugal.options),
+    ]);
     await Promise.all([
       temporal && this.#until(temporal.child, () => setRetention(this.#config, temporal.binary)),
       this.#until(worker, () => worker.log.latest().includes(workerReady)),
@@ -121,8 +134,8 @@ export class Service {
     return { child, binary };
   }
 
-  #node(script: string): string[] {
-    return [process.execPath, '--enable-source-maps', join(this.#config.root, script)];
+  #node(script: string, options: readonly string[] = []): string[] {
+    return [process.execPath, '--enable-source-maps', ...options, join(this.#config.root, script)];
   }
 
   /** @param lock a file in the data folder that lets one process of this kind live at a time */
