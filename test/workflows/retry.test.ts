@@ -83,3 +83,8 @@ it.each(['exit', 'killed', 'timed_out', 'storage'] as const)('%s is not retried 
   expect((await runWith([kind])).placedAt).toHaveLength(1);
   expect((await runWith([kind], { on: [kind], backoff: [86_400] })).placedAt[1]).toBeGreaterThanOrEqual(86_400);
 });
+
+it('a pause of years is kept', async () => {
+  const years = 9 * 365 * 24 * 3600;
+  expect((await runWith(['lost'], { backoff: [years] })).placedAt[1]).toBeGreaterThanOrEqual(years);
+});
