@@ -25,6 +25,7 @@ import { playbookEnvironment } from './src/ansible/environment.js';
 import { environment, loadConfig } from './src/config.js';
 import { nodeTaskQueue, sharedTaskQueue } from './src/job/protocol.js';
 import { openDataFolder, requireSpace } from './src/node/data-folder.js';
+import { Durations } from './src/node/durations.js';
 import { bindingOf, nodeIdOf } from './src/node/identity.js';
 import { Slots } from './src/node/slots.js';
 
@@ -76,6 +77,7 @@ const context: NodeContext = {
   retryIntervalMs: config.retryIntervalMs,
   confirmIntervalMs: config.confirmIntervalMs,
   killGraceMs: config.killGraceMs,
+  durations: new Durations(folder.durations),
   requireSpace: () => requireSpace(folder.runs, config.minFreeBytes),
 };
 const sweeper = new Sweeper(context, config.sweepIntervalMs);

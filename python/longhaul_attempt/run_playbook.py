@@ -53,9 +53,13 @@ def _events_callback(path, losses):
     """Make Ansible load our callback without touching the user's settings of callback plugins."""
     from ansible.plugins.loader import callback_loader
 
+    from longhaul_attempt.work import Work
+
     callback_loader.add_directory(os.path.join(here, "callback"))
     plugin = callback_loader.get("longhaul_events", class_only=True)
     plugin.lines = output.TolerantLines(path, losses)
+    plugin.work = Work()
+    plugin.work.watch_iterators()
     return plugin
 
 

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Attempts } from '../ansible/attempts.js';
 import type { AttemptKey } from '../ansible/folders.js';
 import { parseWorkflowId } from '../job/names.js';
+import type { Durations } from '../node/durations.js';
 import type { Slots, SlotHolder } from '../node/slots.js';
 
 /** What the activities of a node work with. */
@@ -17,6 +18,7 @@ export interface NodeContext {
   /** Between the two looks before the verdict `lost`. */
   confirmIntervalMs: number;
   killGraceMs: number;
+  durations: Durations;
   /** @throws Error when there is too little space on the disk to take an attempt */
   requireSpace: () => Promise<void>;
 }

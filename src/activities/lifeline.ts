@@ -3,7 +3,7 @@ import type { RunHeartbeat } from '../job/protocol.js';
 
 /** How an activity tells Temporal that it lives, and learns that it is to stop watching. */
 export interface Lifeline {
-  /** Tells what is new: at once when it has started, else with the next regular heartbeat. */
+  /** Tells what is new: at once when it has started, begins another play or is in an unusual state, else with the next regular heartbeat. */
   tell(details: RunHeartbeat): void;
   /** Aborts when this worker shuts down or Temporal has given the activity up. Nothing of the attempt ends by it. */
   signal: AbortSignal;
@@ -12,6 +12,11 @@ export interface Lifeline {
 /** What the activity told last, also by an earlier worker; undefined if it has not told anything. */
 export function lastTold(): RunHeartbeat | undefined {
   return Context.current().info.heartbeatDetails as RunHeartbeat | undefined;
+}
+
+/** Whether so much is new that it must not wait. */
+function isAnother(last: RunHeartbeat | undefined, { started_at, play, unusual }: RunHeartbeat): boolean {
+  return last?.started_at !== started_at || last.play !== play || last.unusual !== unusual;
 }
 
 /** Runs `work` with heartbeats that repeat what was told last, four times within the heartbeat timeout. */
@@ -25,7 +30,7 @@ export async function withLifeline<T>(
     context.heartbeat(last);
   }, heartbeatTimeoutMs / 4);
   const tell = (details: RunHeartbeat): void => {
-    const isMilestone = last?.started_at !== details.started_at;
+    const isMilestone = isAnother(last, details);
     last = details;
     if (isMilestone) context.heartbeat(details);
   };

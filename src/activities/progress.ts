@@ -1,59 +1,94 @@
-import { open } from 'node:fs/promises';
-import path from 'node:path';
-import { z } from 'zod';
-import { isErrno } from '../disk/errno.js';
+import { readRecord } from '../ansible/records.js';
+import type { RunningLook } from '../ansible/watch.js';
+import { secondsLeft, type PastRun } from '../job/eta.js';
+import type { HostStats, Outcome } from '../job/outcome.js';
+import type { AttemptRef, RunHeartbeat } from '../job/protocol.js';
+import { JobSpec } from '../job/spec.js';
+import { ProgressReader } from '../store/progress.js';
+import { keyOf, type NodeContext } from './context.js';
 
-const Event = z.object({ event: z.string(), task: z.string().optional() });
-const chunkBytes = 64 * 1024;
+/** Heartbeats go to Temporal's database again and again. */
+const hostsBytes = 2_000;
 
-/** How far a playbook is, from its events file; reads each byte once, in bounded memory. */
-export class ProgressReader {
-  private readonly buffer = Buffer.allocUnsafe(chunkBytes);
-  private offset = 0;
-  private rest = '';
-  tasksDone = 0;
-  task: string | null = null;
+/** How far an attempt is and when it will likely end, for heartbeats; and at its end, for those to come. */
+export class AttemptProgress {
+  private readonly reader: ProgressReader;
+  private readonly folder: string;
+  private known: { spec: JobSpec; past: PastRun[] } | null | undefined;
 
-  constructor(private readonly folder: string) {}
+  constructor(
+    private readonly context: NodeContext,
+    private readonly ref: AttemptRef,
+  ) {
+    this.folder = context.attempts.folderOf(keyOf(ref));
+    this.reader = new ProgressReader(this.folder);
+  }
 
-  /** Takes in what was written since the last call. */
-  async update(): Promise<void> {
-    let handle;
+  /** What is to be told of an attempt that runs. */
+  async heartbeat({ startedAt, message: unusual }: RunningLook): Promise<RunHeartbeat> {
+    await this.reader.update();
+    const { percent, tasksDone, tasksTotal, message, hosts } = this.reader.progress;
+    return {
+      started_at: startedAt?.toISOString() ?? null,
+      percent,
+      tasks_done: tasksDone,
+      tasks_total: tasksTotal,
+      message: unusual ?? message,
+      unusual: unusual !== null,
+      play: this.reader.play,
+      eta: await this.eta(startedAt, percent),
+      hosts: boundedHosts(hosts, hostsBytes),
+    };
+  }
+
+  /**
+   * Notes how long a successful attempt took that was told of here while it ran. Nothing rests on it, so no failure of
+   * the disk is one of the attempt.
+   */
+  async remember({ status, started_at, finished_at }: Outcome): Promise<void> {
+    const { known } = this;
+    if (status !== 'successful' || started_at === null || known == null) return;
+    await this.reader.update();
+    const seconds = Math.max(0.001, (Date.parse(finished_at) - Date.parse(started_at)) / 1000);
+    const after = this.reader.reachedAfter;
+    const reached = Array.from({ length: 9 }, (_, index) => Math.min(1, (after[index] ?? seconds) / seconds));
     try {
-      handle = await open(path.join(this.folder, 'events.jsonl'), 'r');
+      await this.context.durations.add(keyOf(this.ref).tenant, known.spec, { seconds, reached });
     } catch (error) {
-      if (isErrno(error, 'ENOENT')) return;
-      throw error;
-    }
-    try {
-      for (;;) {
-        const { bytesRead } = await handle.read(this.buffer, 0, chunkBytes, this.offset);
-        if (bytesRead === 0) return;
-        this.offset += bytesRead;
-        this.takeIn(this.buffer.toString('latin1', 0, bytesRead));
-      }
-    } finally {
-      await handle.close();
+      this.context.log.warn({ err: error, folder: this.folder }, 'the duration of an attempt could not be noted');
     }
   }
 
-  private takeIn(text: string): void {
-    const lines = (this.rest + text).split('\n');
-    this.rest = lines.pop() ?? '';
-    for (const line of lines) this.count(line);
+  private async eta(startedAt: Date | null, percent: number | null): Promise<string | null> {
+    const known = await this.work();
+    if (startedAt === null || known === null) return null;
+    const now = Date.now();
+    const left = secondsLeft(known.past, { percent, elapsed: Math.max(0, (now - startedAt.getTime()) / 1000) });
+    return left === undefined ? null : new Date(now + left * 1000).toISOString();
   }
 
-  private count(line: string): void {
-    let event;
-    try {
-      event = Event.safeParse(JSON.parse(Buffer.from(line, 'latin1').toString('utf8'))).data;
-    } catch (error) {
-      // A line that a full disk or a crash cut short counts for nothing.
-      if (error instanceof SyntaxError) return;
-      throw error;
-    }
-    if (event?.event !== 'task_start') return;
-    if (this.task !== null) this.tasksDone += 1;
-    this.task = event.task ?? '';
+  /** What is run and how long it took before; null where the attempt does not tell. */
+  private async work(): Promise<{ spec: JobSpec; past: PastRun[] } | null> {
+    if (this.known !== undefined) return this.known;
+    const spec = await readRecord(this.folder, 'spec.json', JobSpec);
+    if (spec === undefined || spec === 'corrupt') return (this.known = null);
+    return (this.known = { spec, past: await this.context.durations.of(keyOf(this.ref).tenant, spec) });
   }
+}
+
+/** As many hosts as fit into `bytes` of JSON, those in trouble first, without the counters that are 0. */
+function boundedHosts(hosts: Record<string, HostStats>, bytes: number): Record<string, Partial<HostStats>> {
+  let left = bytes;
+  const fitting = Object.entries(hosts)
+    .sort(([, one], [, other]) => troubleOf(other) - troubleOf(one))
+    .map(([host, counts]): [string, Partial<HostStats>] => [
+      host,
+      Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)),
+    ])
+    .filter((entry) => left > 0 && (left -= Buffer.byteLength(JSON.stringify(entry))) > 0);
+  return Object.fromEntries(fitting);
+}
+
+function troubleOf({ failures, unreachable, rescued, ignored }: HostStats): number {
+  return failures + unreachable > 0 ? 2 : Math.min(1, rescued + ignored);
 }

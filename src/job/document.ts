@@ -3,6 +3,7 @@ import type { RunEvidence } from './evidence.js';
 import { Failure } from './failure.js';
 import { jobIdOf } from './names.js';
 import { HostStats, LeftProcess, Stats, type Outcome } from './outcome.js';
+import type { LiveProgress } from './progress.js';
 import { isFinished, placementOf, type JobState } from './state.js';
 
 export const JobStatus = z
@@ -14,10 +15,21 @@ const Time = z.iso.datetime().describe('RFC 3339, UTC');
 
 export const Progress = z.object({
   stage: z.enum(['placing', 'waiting', 'starting', 'running', 'ending', 'ended']),
-  percent: z.number().nullable().describe('Null while unknown; 100 only at the end'),
+  percent: z
+    .number()
+    .nullable()
+    .describe(
+      'Of the work of the current attempt; null while unknown. Within an attempt it never goes back; it is 100 when, and only when, the job has ended, in whichever way',
+    ),
   message: z.string().nullable().describe('What it does, or waits for, now'),
-  tasks_done: z.int(),
-  tasks_total: z.int().nullable().describe('Null unless known'),
+  tasks_done: z.int().describe('Results so far: one for each task on each host, skipped ones too; a loop is one task'),
+  tasks_total: z
+    .int()
+    .nullable()
+    .describe('With those that are known to come; it changes with what hosts and includes do. Null while unknown'),
+  eta: Time.nullable().describe(
+    'When it will likely end, by earlier successful runs of the same playbook on its node; null without any',
+  ),
 });
 export type Progress = z.infer<typeof Progress>;
 
@@ -78,7 +90,9 @@ export const JobDocument = z
     started_at: Time.nullable().describe('When the current or last attempt started'),
     finished_at: Time.nullable(),
     progress: Progress,
-    hosts: z.record(z.string(), HostSummary),
+    hosts: z
+      .record(z.string(), HostSummary)
+      .describe("Ansible's counters, live while it runs. Of very many hosts only some, those in trouble first"),
     recent_logs: z.array(z.string()).describe('The last 20 lines of output'),
     output_available: z.boolean(),
     result: Result.nullable().describe('Null until it is finished'),
@@ -95,12 +109,13 @@ export interface OutputSummary {
   /** The whole output or its end; null where it was not read because the job has not finished. */
   text: string | null;
   truncated: boolean;
-  tasksDone: number;
+  progress: LiveProgress;
 }
 
 /** Assembles the document of a run from its evidence, the state that the evidence shows, and its output. */
 export function documentOf(run: RunEvidence, state: JobState, output: OutputSummary, links: Links): JobDocument {
   const { job, memo } = run;
+  const { progress } = output;
   const outcome = isFinished(state) && 'outcome' in state ? state.outcome : null;
   const times = orderedTimes(run, state, outcome);
   const stats = outcome?.stats ?? {};
@@ -124,12 +139,13 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
     ...times,
     progress: {
       stage: state.stage,
-      percent: isFinished(state) ? 100 : null,
-      message: state.message,
-      tasks_done: output.tasksDone,
-      tasks_total: state.status === 'successful' ? output.tasksDone : null,
+      percent: isFinished(state) ? 100 : progress.percent,
+      message: isDoing(run, state) ? (progress.message ?? state.message) : state.message,
+      tasks_done: progress.tasksDone,
+      tasks_total: state.status === 'successful' ? progress.tasksDone : progress.tasksTotal,
+      eta: state.status === 'running' ? progress.eta : null,
     },
-    hosts: hostsOf(stats),
+    hosts: hostsOf(isFinished(state) ? stats : progress.hosts),
     recent_logs: output.recentLines,
     output_available: output.available,
     result: isFinished(state)
@@ -138,6 +154,13 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
     metadata: memo.metadata ?? {},
     links,
   };
+}
+
+/** Whether the state's message is what the playbook does, as last heard, and not what hinders it. */
+function isDoing(run: RunEvidence, state: JobState): boolean {
+  if (state.status !== 'running') return false;
+  const heartbeat = run.activities.find(({ type }) => type === 'run')?.heartbeat;
+  return state.message === (heartbeat?.message ?? null) && heartbeat?.unusual !== true;
 }
 
 function attemptNumber(run: RunEvidence, state: JobState): number {

@@ -1,5 +1,5 @@
 import type { JobSpec } from './spec.js';
-import type { Outcome } from './outcome.js';
+import type { HostStats, Outcome } from './outcome.js';
 
 /** What the API, the workflow and the activities tell each other through Temporal. */
 
@@ -112,10 +112,18 @@ export interface RunHeartbeat {
   /** RFC 3339; null while it has not started. */
   started_at: string | null;
   tasks_done: number;
+  tasks_total?: number | null;
   /** What it does now, or what is unusual about it. */
   message: string | null;
+  /** Whether the message says what is unusual about it. */
+  unusual?: boolean;
+  play?: string | null;
   /** From 0 to 99; null or absent while unknown. */
   percent?: number | null;
+  /** RFC 3339: when it will likely have ended; null or absent while unknown. */
+  eta?: string | null;
+  /** As many as fit into 2 kB, those in trouble first; counters that are not 0. */
+  hosts?: Record<string, Partial<HostStats>>;
   /** The last milestone that the workflow was told: its percent, and when (ms since 1970). */
   told?: { percent: number; at: number } | null;
 }

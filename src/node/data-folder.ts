@@ -14,10 +14,17 @@ export interface DataFolder {
   root: string;
   runs: string;
   slots: string;
+  /** How long playbooks took. */
+  durations: string;
 }
 
 export function dataFolderOf(root: string): DataFolder {
-  return { root, runs: path.join(root, 'runs'), slots: path.join(root, 'slots') };
+  return {
+    root,
+    runs: path.join(root, 'runs'),
+    slots: path.join(root, 'slots'),
+    durations: path.join(root, 'durations'),
+  };
 }
 
 /**

@@ -7,11 +7,18 @@ import { isErrno } from '../disk/errno.js';
 import type { AttemptEvidence } from '../job/evidence.js';
 import type { JobName } from '../job/names.js';
 import { Outcome } from '../job/outcome.js';
+import type { LiveProgress } from '../job/progress.js';
 import type { Slots } from '../node/slots.js';
 import { StoredOutput } from './output.js';
+import { ProgressReader } from './progress.js';
+
+/** How many attempts' progress is followed at the same time. */
+const followedAttempts = 100;
 
 /** The attempt folders of this machine's node, for those who only read them (and delete them in the end). */
 export class AttemptStore {
+  private readonly followed = new Map<string, ProgressReader>();
+
   /**
    * @param runsDir where the attempts are
    * @param slots the node's, which say what has not ended yet
@@ -44,6 +51,20 @@ export class AttemptStore {
   async output(key: AttemptKey): Promise<StoredOutput | undefined> {
     const folder = attemptFolder(this.runsDir, key);
     return (await isFolder(folder)) ? new StoredOutput(folder) : undefined;
+  }
+
+  /** How far an attempt is now; undefined if its folder isn't on this machine. */
+  async progress(key: AttemptKey): Promise<Omit<LiveProgress, 'eta'> | undefined> {
+    const folder = attemptFolder(this.runsDir, key);
+    if (!(await isFolder(folder))) return undefined;
+    const reader = this.followed.get(folder) ?? new ProgressReader(folder);
+    // The one that was asked for last is at the end.
+    this.followed.delete(folder);
+    this.followed.set(folder, reader);
+    const [oldest] = this.followed.keys();
+    if (this.followed.size > followedAttempts && oldest !== undefined) this.followed.delete(oldest);
+    await reader.update();
+    return reader.progress;
   }
 
   /** The runs of a job that have a folder on this machine. */

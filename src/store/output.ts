@@ -1,8 +1,7 @@
-import { createReadStream } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { ReadableStream } from 'node:stream/web';
+import { z } from 'zod';
 import { isErrno } from '../disk/errno.js';
 import type { OutputSummary } from '../job/document.js';
 
@@ -10,6 +9,9 @@ const chunkBytes = 64 * 1024;
 /** How much of the output a document has. */
 export const documentBytes = 64 * 1024;
 const recentLines = 20;
+/** Some of our events' lines at least, which are shorter than 20 kB. */
+const tailOfEventsBytes = 128 * 1024;
+const Counted = z.object({ done: z.int().min(0), todo: z.int().min(0).nullable().default(null) });
 const newline = 0x0a;
 
 /** What an attempt printed, and did, as its folder has it. Nothing here reads a whole file into memory. */
@@ -18,7 +20,7 @@ export class StoredOutput {
 
   /** The size of the output so far, in bytes. */
   async size(): Promise<number> {
-    return this.withFile(async (file) => (file === undefined ? 0 : (await file.stat()).size));
+    return this.withFile('stdout.log', async (file) => (file === undefined ? 0 : (await file.stat()).size));
   }
 
   /**
@@ -26,18 +28,18 @@ export class StoredOutput {
    * stream is first read; the stream fails if the bytes are not there, because their number was promised.
    */
   stream(start: number, end: number): ReadableStream<Uint8Array> {
-    return ReadableStream.from(piecesOf(this.stdoutFile, start, end));
+    return ReadableStream.from(piecesOf(path.join(this.folder, 'stdout.log'), start, end));
   }
 
   /** Where the last `lines` lines of the first `size` bytes begin. */
   async startOfTail(lines: number, size: number): Promise<number> {
     if (lines === 0) return size;
-    return this.withFile(async (file) => (file === undefined ? 0 : findTail(file, lines, size)));
+    return this.withFile('stdout.log', async (file) => (file === undefined ? 0 : findTail(file, lines, size)));
   }
 
   /** The end of the output for a document; with the whole text of up to 64 KiB when `finished`. */
-  async summary(finished: boolean): Promise<Omit<OutputSummary, 'tasksDone'>> {
-    return this.withFile(async (file) => {
+  async summary(finished: boolean): Promise<Omit<OutputSummary, 'progress'>> {
+    return this.withFile('stdout.log', async (file) => {
       if (file === undefined)
         return { available: false, recentLines: [], text: finished ? '' : null, truncated: false };
       const { size } = await file.stat();
@@ -56,34 +58,26 @@ export class StoredOutput {
     });
   }
 
-  /** How many tasks were done, by the events: without a recap, the last one that was started was not. */
-  async countTasks(): Promise<number> {
-    let started = 0;
-    let complete = false;
-    try {
-      const lines = createInterface({
-        input: createReadStream(path.join(this.folder, 'events.jsonl')),
-        crlfDelay: Infinity,
-      });
-      for await (const line of lines) {
-        const event = /^\{"seq": \d+, "event": "(\w+)"/.exec(line)?.[1];
-        if (event === 'task_start') started += 1;
-        if (event === 'stats') complete = true;
-      }
-    } catch (error) {
-      if (!isErrno(error, 'ENOENT')) throw error;
-    }
-    return complete ? started : Math.max(0, started - 1);
+  /** How much of its work an attempt did, and how much it left, by its last event that tells; null if none does. */
+  async work(): Promise<{ done: number; todo: number | null } | null> {
+    return this.withFile('events.jsonl', async (file) => {
+      if (file === undefined) return null;
+      const { size } = await file.stat();
+      const start = Math.max(0, size - tailOfEventsBytes);
+      const lines = decodeUtf8(await readFully(file, start, size - start)).split('\n');
+      return (
+        lines
+          .reverse()
+          .map(workOf)
+          .find((work) => work !== null) ?? null
+      );
+    });
   }
 
-  private get stdoutFile(): string {
-    return path.join(this.folder, 'stdout.log');
-  }
-
-  private async withFile<T>(use: (file: FileHandle | undefined) => Promise<T>): Promise<T> {
+  private async withFile<T>(name: string, use: (file: FileHandle | undefined) => Promise<T>): Promise<T> {
     let file: FileHandle;
     try {
-      file = await open(this.stdoutFile, 'r');
+      file = await open(path.join(this.folder, name), 'r');
     } catch (error) {
       if (isErrno(error, 'ENOENT', 'ENOTDIR')) return use(undefined);
       throw error;
@@ -108,6 +102,16 @@ async function* piecesOf(name: string, start: number, end: number): AsyncGenerat
     }
   } finally {
     await file.close();
+  }
+}
+
+/** Null for a line that doesn't tell, or was cut short by a full disk or a crash. */
+function workOf(line: string): z.infer<typeof Counted> | null {
+  try {
+    return Counted.safeParse(JSON.parse(line)).data ?? null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
   }
 }
 

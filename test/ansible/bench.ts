@@ -17,6 +17,7 @@ import { loadConfig } from '../../src/config.js';
 import type { Outcome } from '../../src/job/outcome.js';
 import type { AttemptRef, PlaceRequest, RunHeartbeat } from '../../src/job/protocol.js';
 import { JobSpec } from '../../src/job/spec.js';
+import { Durations } from '../../src/node/durations.js';
 import { Slots } from '../../src/node/slots.js';
 
 /** What it takes to work on one attempt; plain data, so that a driver process can be given it. */
@@ -60,6 +61,7 @@ export async function openBench(job: Job): Promise<Bench> {
     retryIntervalMs: 100,
     confirmIntervalMs: 200,
     killGraceMs: job.killGraceMs,
+    durations: new Durations(path.join(job.dataDir, 'durations')),
     requireSpace: () => Promise.resolve(),
   };
   return { context: context as NodeContext, attempts, slots };

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { noCounts, unknownProgress } from '../../src/job/progress.js';
 import { documentOf, JobDocument, type OutputSummary } from '../../src/job/document.js';
 import type { AttemptEvidence, PendingActivity, RunEvidence } from '../../src/job/evidence.js';
 import type { Outcome } from '../../src/job/outcome.js';
@@ -23,9 +24,22 @@ const running: PendingActivity = {
   taken: true,
   heardAt: null,
   lastFailure: null,
-  heartbeat: { started_at: at(1), tasks_done: 3, message: 'Copy files' },
+  heartbeat: { started_at: at(1), percent: 20, tasks_done: 2, message: 'Make folders', unusual: false },
 };
-const output: OutputSummary = { available: true, recentLines: ['x'], text: 'x\n', truncated: false, tasksDone: 3 };
+const output: OutputSummary = {
+  available: true,
+  recentLines: ['x'],
+  text: 'x\n',
+  truncated: false,
+  progress: {
+    ...unknownProgress,
+    percent: 30,
+    tasksDone: 3,
+    tasksTotal: 10,
+    message: 'Copy files',
+    hosts: { a: noCounts },
+  },
+};
 
 function runOf(parts: Partial<RunEvidence>): RunEvidence {
   const job = { tenant: 'default', playbookName: 'site', name: 'x' };
@@ -106,8 +120,21 @@ describe('a job that runs', () => {
       result: null,
       recent_logs: ['x'],
     });
-    expect(document.progress).toMatchObject({ stage: 'running', percent: null, message: 'Copy files', tasks_done: 3 });
+    expect(document.progress).toMatchObject({
+      stage: 'running',
+      percent: 30,
+      message: 'Copy files',
+      tasks_done: 3,
+      tasks_total: 10,
+    });
+    expect(document.hosts).toEqual({ a: { status: 'ok', ...noCounts } });
     expect(document.attempts).toMatchObject([{ attempt: 1, status: 'running', started_at: at(1) }]);
+  });
+
+  it('says rather what is unusual than what it does', () => {
+    const heartbeat = { ...running.heartbeat!, message: 'it may have ended', unusual: true };
+    const document = documentFrom(runOf({ memo: { placement }, activities: [{ ...running, heartbeat }] }));
+    expect(document.progress.message).toBe('it may have ended');
   });
 
   it('is running by its folder before a heartbeat came, and when nobody watches it', () => {

@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
@@ -122,28 +122,32 @@ function openFiles(): number {
   return targets.filter((target) => target.endsWith('stdout.log')).length;
 }
 
-describe('the tasks of an attempt', () => {
-  async function tasksOf(events: object[]): Promise<number> {
+describe('the work of an attempt that ended', () => {
+  async function workOf(...lines: string[]): Promise<unknown> {
     const folder = await temporaryFolder();
-    await mkdir(folder, { recursive: true });
-    const lines = events.map(
-      (event, index) =>
-        `${JSON.stringify({ seq: index + 1, ...event })
-          .replaceAll('":', '": ')
-          .replaceAll(',"', ', "')}\n`,
-    );
-    await writeFile(path.join(folder, 'events.jsonl'), lines.join(''));
-    return new StoredOutput(folder).countTasks();
+    await writeFile(path.join(folder, 'events.jsonl'), lines.join('\n'));
+    return new StoredOutput(folder).work();
   }
+  const event = (done: number, todo?: number): string =>
+    JSON.stringify({ seq: done + 1, event: 'ok', message: 'x'.repeat(1000), done, todo });
 
-  it('are all done with the recap, and all but the last without', async () => {
-    const started = [
-      { event: 'task_start', task: 'a' },
-      { event: 'ok' },
-      { event: 'task_start', task: '"event": "stats"' },
-    ];
-    expect(await tasksOf(started)).toBe(1);
-    expect(await tasksOf([...started, { event: 'stats' }])).toBe(2);
-    expect(await tasksOf([])).toBe(0);
+  it('is what its last event says', async () => {
+    expect(await workOf(event(1, 2), event(2, 1), '')).toEqual({ done: 2, todo: 1 });
+    expect(await workOf(...Array.from({ length: 1000 }, (_, index) => event(index, 7)))).toEqual({
+      done: 999,
+      todo: 7,
+    });
+    expect(await workOf(event(1))).toEqual({ done: 1, todo: null });
+  });
+
+  it('is what the last whole event says where lines were cut or broken', async () => {
+    expect(await workOf(event(1, 2), event(2, 1).slice(0, -3))).toEqual({ done: 1, todo: 2 });
+    expect(await workOf(event(1, 2), '{"done": "many"}', '\0\0\0', '[]', 'null')).toEqual({ done: 1, todo: 2 });
+  });
+
+  it('is unknown without any', async () => {
+    expect(await workOf()).toBeNull();
+    expect(await workOf('x'.repeat(300_000))).toBeNull();
+    expect(await new StoredOutput(await temporaryFolder()).work()).toBeNull();
   });
 });

@@ -141,10 +141,10 @@ export class Service {
     return this.parent !== undefined && this.parent.exitCode === null && this.parent.signalCode === null;
   }
 
-  /** Another API process on the same data folder; its address. */
-  async secondApi(): Promise<string> {
+  /** Another API process on the same data folder, unless told otherwise; its address. */
+  async secondApi(extra: Record<string, string> = {}): Promise<string> {
     const [port] = await freePorts(1);
-    const env = { ...this.environment, PORT: String(port), TEMPORAL_ADDRESS: this.temporalAddress };
+    const env = { ...this.environment, ...extra, PORT: String(port), TEMPORAL_ADDRESS: this.temporalAddress };
     const child = spawn(process.execPath, ['dist/src/api/server.js'], { cwd: packageRoot(), env, stdio: 'ignore' });
     this.closers.push(async () => {
       child.kill('SIGKILL');

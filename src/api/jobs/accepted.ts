@@ -64,7 +64,7 @@ export function newlyAccepted(job: JobName, runId: string): Accepted {
     status: 'pending',
     created_at: new Date().toISOString(),
     created: true,
-    progress: { stage: 'placing', percent: null, message: 'Accepted', tasks_done: 0, tasks_total: null },
+    progress: { stage: 'placing', percent: null, message: 'Accepted', tasks_done: 0, tasks_total: null, eta: null },
     links: linksOf({ job, runId }, true, undefined),
   };
 }

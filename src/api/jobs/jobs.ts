@@ -2,7 +2,9 @@ import { documentOf, type JobDocument, type OutputSummary } from '../../job/docu
 import type { AttemptEvidence, RunEvidence } from '../../job/evidence.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { isFinished, isWaitingForSlot, placementOf, stateOf, type JobState } from '../../job/state.js';
+import { progressOf, unknownProgress, type LiveProgress } from '../../job/progress.js';
 import type { AttemptStore } from '../../store/attempts.js';
+import type { StoredOutput } from '../../store/output.js';
 import { linksOf } from '../links.js';
 import type { Temporal } from '../temporal/connection.js';
 import { describeRun } from '../temporal/describe.js';
@@ -75,21 +77,21 @@ export class Jobs {
   }
 
   async #readOutput(run: RunEvidence, finished: boolean): Promise<OutputSummary> {
-    const attempt = lastAttemptOf(run);
-    const heartbeat = run.activities.find(({ type }) => type === 'run')?.heartbeat;
-    const stored =
-      attempt === null ? undefined : await this.store.output({ ...run.job, runId: run.evidenceRunId, attempt });
-    if (stored === undefined) {
-      return {
-        available: false,
-        recentLines: [],
-        text: finished ? '' : null,
-        truncated: false,
-        tasksDone: heartbeat?.tasks_done ?? 0,
-      };
-    }
-    const tasksDone = finished ? await stored.countTasks() : (heartbeat?.tasks_done ?? 0);
-    return { ...(await stored.summary(finished)), tasksDone };
+    const key = keyOfLastAttempt(run);
+    const stored = key === null ? undefined : await this.store.output(key);
+    const progress = finished ? await progressAtEnd(stored) : await this.#progress(run);
+    if (stored === undefined)
+      return { available: false, recentLines: [], text: finished ? '' : null, truncated: false, progress };
+    return { ...(await stored.summary(finished)), progress };
+  }
+
+  /** How far the attempt under way is: by its folder where that is here, else as its node told last. */
+  async #progress(run: RunEvidence): Promise<LiveProgress> {
+    const key = placementOf(run) === null ? null : keyOfLastAttempt(run);
+    if (key === null) return unknownProgress;
+    const told = progressOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
+    const seen = await this.store.progress(key);
+    return seen === undefined ? told : { ...seen, eta: told.eta };
   }
 
   #remember(runId: string, output: OutputSummary): void {
@@ -97,6 +99,18 @@ export class Jobs {
     const [oldest] = this.#outputs.keys();
     if (this.#outputs.size > rememberedOutputs && oldest !== undefined) this.#outputs.delete(oldest);
   }
+}
+
+async function progressAtEnd(stored: StoredOutput | undefined): Promise<LiveProgress> {
+  const work = (await stored?.work()) ?? null;
+  if (work === null) return unknownProgress;
+  const { done, todo } = work;
+  return { ...unknownProgress, tasksDone: done, tasksTotal: todo === null ? null : done + todo };
+}
+
+function keyOfLastAttempt(run: RunEvidence): Parameters<AttemptStore['output']>[0] | null {
+  const attempt = lastAttemptOf(run);
+  return attempt === null ? null : { ...run.job, runId: run.evidenceRunId, attempt };
 }
 
 /** The number of the current or last attempt that was placed; null if none was. */

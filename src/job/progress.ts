@@ -1,0 +1,43 @@
+import type { HostStats } from './outcome.js';
+import type { RunHeartbeat } from './protocol.js';
+
+/** How far an attempt is. The unit of work is one task on one host. */
+export interface LiveProgress {
+  /** From 0 to 99, never less than before in this attempt; null while unknown. */
+  percent: number | null;
+  tasksDone: number;
+  /** Those that are done, and those that are known to come; null while unknown. */
+  tasksTotal: number | null;
+  /** What it does now, in one line. */
+  message: string | null;
+  hosts: Record<string, HostStats>;
+  /** When it will likely have ended, by earlier runs, RFC 3339; null if there were none. */
+  eta: string | null;
+}
+
+export const unknownProgress: LiveProgress = {
+  percent: null,
+  tasksDone: 0,
+  tasksTotal: null,
+  message: null,
+  hosts: {},
+  eta: null,
+};
+
+export const noCounts: HostStats = {
+  ok: 0,
+  changed: 0,
+  unreachable: 0,
+  failures: 0,
+  skipped: 0,
+  rescued: 0,
+  ignored: 0,
+};
+
+/** What a heartbeat tells; it may be one of an earlier version. */
+export function progressOf(heartbeat: RunHeartbeat | null | undefined): LiveProgress {
+  if (heartbeat == null) return unknownProgress;
+  const { percent = null, tasks_done: tasksDone, tasks_total: tasksTotal = null, message, eta = null } = heartbeat;
+  const hosts = Object.entries(heartbeat.hosts ?? {}).map(([host, counts]) => [host, { ...noCounts, ...counts }]);
+  return { percent, tasksDone, tasksTotal, message, eta, hosts: Object.fromEntries(hosts) as LiveProgress['hosts'] };
+}
