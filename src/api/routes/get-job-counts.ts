@@ -23,5 +23,7 @@ const route = createRoute({
 
 /** `GET /jobs/counts`: how many of the caller's jobs there are of each status. A job_id has a colon, so `counts` is none. */
 export function getJobCounts(app: Api, { temporal }: ApiContext): void {
-  app.openapi(route, async (c) => c.json(await countsOf(temporal, queryOf(callerOf(c).tenant, c.req.valid('query'))), 200));
+  app.openapi(route, async (c) =>
+    c.json(await countsOf(temporal, queryOf(callerOf(c).tenant, c.req.valid('query'))), 200),
+  );
 }
