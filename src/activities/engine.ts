@@ -2,6 +2,7 @@ import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@tempo
 import type { AwayNode } from '../job/node-protocol.js';
 import { jobWorkflowType, sharedTaskQueue, signals, type NodeLost } from '../job/protocol.js';
 import { tenantSignals, tenantWorkflowId, tenantWorkflowType, type AdmissionRequest } from '../job/tenant-protocol.js';
+import { all, equals } from '../job/visibility.js';
 import type { NodeContext } from './context.js';
 import type { EngineActivities } from './index.js';
 
@@ -57,7 +58,11 @@ async function giveUpJobs({ client, nodeId, log }: NodeContext, { node, since }:
   if (node === nodeId) return;
   log.warn({ node, since }, 'a node stays away; jobs that asked for it are given up');
   const lost: NodeLost = { node, since };
-  const query = `WorkflowType = "${jobWorkflowType}" AND ExecutionStatus = "Running" AND node = "${node}"`;
+  const query = all(
+    equals('WorkflowType', jobWorkflowType),
+    equals('ExecutionStatus', 'Running'),
+    equals('node', node),
+  );
   for await (const { workflowId, runId } of client.workflow.list({ query })) {
     try {
       await client.workflow.getHandle(workflowId, runId).signal(signals.nodeLost, lost);

@@ -1,6 +1,7 @@
 import proto, { type temporal } from '@temporalio/proto';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { jobWorkflowType } from '../job/protocol.js';
+import { all, equals } from '../job/visibility.js';
 import type { NodeContext } from './context.js';
 
 const callTimeoutMs = 10_000;
@@ -34,9 +35,8 @@ export async function failActivitiesOfDeadWorkers(context: NodeContext, identity
  * Visibility names them, so this takes as long as there are open jobs; nothing waits for it.
  */
 export async function failUnheardActivities(context: NodeContext, identity: WorkerIdentity): Promise<void> {
-  const open = context.client.workflow.list({
-    query: `WorkflowType = "${jobWorkflowType}" AND ExecutionStatus = "Running"`,
-  });
+  const query = all(equals('WorkflowType', jobWorkflowType), equals('ExecutionStatus', 'Running'));
+  const open = context.client.workflow.list({ query });
   for await (const { workflowId, runId } of open) await failThoseOf(context, { workflowId, runId }, identity);
 }
 

@@ -10,6 +10,8 @@ import { deleteJob } from './routes/delete-job.js';
 import { docs } from './routes/docs.js';
 import { getHealth } from './routes/get-health.js';
 import { getJob } from './routes/get-job.js';
+import { getJobCounts } from './routes/get-job-counts.js';
+import { getJobs } from './routes/get-jobs.js';
 import { getNodes } from './routes/get-nodes.js';
 import { getPlaybooks } from './routes/get-playbooks.js';
 import { getReady } from './routes/get-ready.js';
@@ -23,6 +25,8 @@ export type Api = OpenAPIHono<ApiEnv>;
 
 const routes = [
   postJob,
+  getJobs,
+  getJobCounts,
   getJob,
   cancelJob,
   abandonJob,

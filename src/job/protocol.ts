@@ -154,6 +154,8 @@ export interface JobMemo {
   /** While it waits for other jobs of its tenant to end: how many may be placed or running. */
   tenant_limit?: number | null;
   placement?: { node: string; attempt: number } | null;
+  /** RFC 3339; when the current attempt was started, once its node has told (see `Milestone`). */
+  started_at?: string | null;
   retry_at?: string | null;
   attempts?: AttemptRecord[];
   outcome?: Outcome;

@@ -32,10 +32,31 @@ export function attributesAtStart({ tenant, playbook_name, name, spec }: JobInpu
   return {
     tenant: [tenant],
     workspace: [spec.workspace],
-    playbook: [spec.playbook.slice(0, keywordCharacters)],
+    playbook: [playbookAttribute(spec.playbook)],
     playbook_name: [playbook_name],
     name: [name],
     kind: ['playbook'],
     status: ['pending'],
   };
+}
+
+/**
+ * A playbook's path as its attribute has it: as it is, but for characters that visibility can't compare (and %), which are
+ * %XX there. Of a path that is too long the beginning is kept, with a % that no whole one ends with.
+ */
+export function playbookAttribute(playbook: string): string {
+  const whole = comparable(playbook);
+  return whole.length <= keywordCharacters ? whole : `${whole.slice(0, keywordCharacters - 1)}%`;
+}
+
+/** Whether a playbook's attribute tells it from all others. */
+export function hasWholeAttribute(playbook: string): boolean {
+  return comparable(playbook).length <= keywordCharacters;
+}
+
+function comparable(playbook: string): string {
+  return playbook.replace(
+    /[%'"\\\p{Cc}\p{Cs}]/gu,
+    (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 }

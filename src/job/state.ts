@@ -6,7 +6,7 @@ import type { AttemptRecord } from './protocol.js';
 /** What a job is doing, by the evidence. */
 export type JobState =
   | { status: 'pending'; stage: 'placing' | 'waiting' | 'starting'; message: string }
-  | { status: 'running'; stage: 'running'; message: string | null; startedAt: string }
+  | { status: 'running'; stage: 'running'; message: string | null; startedAt: string | null }
   | { status: 'canceling'; stage: 'ending'; message: string; startedAt: string | null }
   | { status: 'successful'; stage: 'ended'; message: string; outcome: Outcome }
   | { status: 'failed'; stage: 'ended'; message: string; failure: Failure | null; outcome: Outcome | null }

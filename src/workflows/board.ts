@@ -48,7 +48,7 @@ export class Board {
   /** It was started, or has come far. What is said of another attempt than the current one is late. */
   reached(milestone: Milestone): void {
     if (this.progress.placement?.attempt !== milestone.attempt || this.progress.stage !== 'running') return;
-    if (this.milestone === null) this.attribute({ status: ['running'] });
+    if (this.milestone === null) this.attemptStarted(milestone.started_at);
     this.milestone = milestone;
     this.show();
   }
@@ -83,7 +83,7 @@ export class Board {
   retryAt(at: string): void {
     this.progress.stage = 'waiting';
     this.note = `the next attempt is due at ${at}`;
-    upsertMemo({ placement: null, retry_at: at, attempts: this.progress.attempts });
+    upsertMemo({ placement: null, started_at: null, retry_at: at, attempts: this.progress.attempts });
     this.attribute({ status: ['pending'] });
     this.show();
     this.note = null;
@@ -99,6 +99,11 @@ export class Board {
     const node = attempts.at(-1)?.node;
     this.attribute({ status: [outcome.status], failure, expires_at, ...(node !== undefined && { node: [node] }) });
     this.show(outcome);
+  }
+
+  private attemptStarted(started_at: string): void {
+    this.attribute({ status: ['running'] });
+    if (this.hasAttributes) upsertMemo({ started_at });
   }
 
   private attribute(values: SearchAttributeValues): void {

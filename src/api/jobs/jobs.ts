@@ -3,11 +3,14 @@ import type { AttemptEvidence, RunEvidence } from '../../job/evidence.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { isFinished, isWaitingForSlot, placementOf, stateOf, type JobState } from '../../job/state.js';
 import { progressOf, unknownProgress, type LiveProgress } from '../../job/progress.js';
+import { listedState, summaryOf, type JobSummary } from '../../job/summary.js';
 import type { AttemptStore } from '../../store/attempts.js';
 import type { StoredOutput } from '../../store/output.js';
 import { linksOf } from '../links.js';
+import { listedStatus } from '../lists/status.js';
 import type { Temporal } from '../temporal/connection.js';
 import { describeRun } from '../temporal/describe.js';
+import type { ListedRun } from '../temporal/listed-runs.js';
 import type { Nodes } from '../temporal/nodes.js';
 import { SharedCalls } from '../temporal/shared-calls.js';
 
@@ -44,6 +47,12 @@ export class Jobs {
   /** The document of a run. */
   async document({ run, state }: SeenRun): Promise<JobDocument> {
     return documentOf(run, state, await this.#output(run, state), linksOf(run, isCancelable(state), this.temporalUi));
+  }
+
+  /** A run as lists show it. */
+  summary({ run, told }: ListedRun): JobSummary {
+    const state = listedState(run, listedStatus(run.closed?.as ?? null, told));
+    return summaryOf(run, state, linksOf(run, isCancelable(state), this.temporalUi));
   }
 
   async #state(run: RunEvidence): Promise<JobState> {

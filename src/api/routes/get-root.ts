@@ -7,6 +7,7 @@ export function getRoot(app: Api): void {
     c.json({
       name: 'Longhaul',
       jobs: jobsPath,
+      counts: `${jobsPath}/counts`,
       playbooks: '/api/v1/playbooks',
       docs: '/docs',
       openapi: '/openapi.json',

@@ -13,6 +13,7 @@ import { registerSearchAttributes } from './search-attributes.js';
 /** gRPC status codes that are told apart here. */
 export const grpc = {
   CANCELLED: 1,
+  UNKNOWN: 2,
   INVALID_ARGUMENT: 3,
   DEADLINE_EXCEEDED: 4,
   NOT_FOUND: 5,

@@ -87,7 +87,10 @@ async function reasonOfClose(
   return as === 'canceled' ? reasonOfCancel(...run) : null;
 }
 
-function closedAs(status: temporal.api.enums.v1.WorkflowExecutionStatus | null | undefined): RunClose['as'] | null {
+/** How a workflow was closed; null while it is open. */
+export function closedAs(
+  status: temporal.api.enums.v1.WorkflowExecutionStatus | null | undefined,
+): RunClose['as'] | null {
   switch (status) {
     case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING:
     case WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED:

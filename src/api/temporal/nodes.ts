@@ -6,6 +6,7 @@ import { optionalTsToDate } from '@temporalio/common/lib/time.js';
 import type { temporal } from '@temporalio/proto';
 import type { Fleet } from '../../job/evidence.js';
 import { nodeWorkflowId, nodeWorkflowType, type NodeMemo, type NodeState } from '../../job/node-protocol.js';
+import { all, equals } from '../../job/visibility.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 import { SharedCalls } from './shared-calls.js';
 
@@ -56,7 +57,7 @@ export class Nodes {
 
 async function listNodes(engine: Temporal): Promise<SeenNode[]> {
   const { namespace } = engine;
-  const query = `WorkflowType = '${nodeWorkflowType}' AND ExecutionStatus = 'Running'`;
+  const query = all(equals('WorkflowType', nodeWorkflowType), equals('ExecutionStatus', 'Running'));
   const { executions } = await engine.call((service) =>
     service.listWorkflowExecutions({ namespace, query, pageSize: 1000 }),
   );

@@ -1,10 +1,11 @@
 import { workflowIdOf, type JobName } from '../../job/names.js';
+import { equals } from '../../job/visibility.js';
 import type { Temporal } from './connection.js';
 
 /** The ids of a job's runs as Temporal's visibility has them, newest first. One that has just started may not be in it yet. */
 export async function runIdsOf(engine: Temporal, job: JobName): Promise<string[]> {
   const { namespace } = engine;
-  const query = `WorkflowId = ${quoted(workflowIdOf(job))}`;
+  const query = equals('WorkflowId', workflowIdOf(job));
   const runs: { runId: string; start: number }[] = [];
   let nextPageToken: Uint8Array | undefined;
   do {
@@ -17,9 +18,4 @@ export async function runIdsOf(engine: Temporal, job: JobName): Promise<string[]
     nextPageToken = page.nextPageToken.length > 0 ? page.nextPageToken : undefined;
   } while (nextPageToken !== undefined);
   return runs.sort((one, other) => other.start - one.start).map(({ runId }) => runId);
-}
-
-/** A string in a visibility query. Names can't hold quotes; this doesn't rely on it. */
-function quoted(value: string): string {
-  return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
 }
