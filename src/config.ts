@@ -48,6 +48,8 @@ export interface Config {
   readonly killGraceMs: number;
   readonly confirmIntervalMs: number;
   readonly minFreeBytes: number;
+  /** The size from which a process's log is put aside. */
+  readonly logMaxBytes: number;
   readonly logLevel: (typeof logLevels)[number];
   /** The folders of PATH. */
   readonly searchPath: readonly string[];
@@ -110,6 +112,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     killGraceMs: milliseconds(values.KILL_GRACE),
     confirmIntervalMs: milliseconds(values.CONFIRM_INTERVAL),
     minFreeBytes: values.MIN_FREE_MB * 1_000_000,
+    logMaxBytes: Math.round(values.LOG_MAX_MB * 1_000_000),
     logLevel: values.LOG_LEVEL,
     searchPath: (env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
     startedByNpm: env.npm_lifecycle_event !== undefined,
@@ -231,6 +234,11 @@ export const environment = z.object({
     z.coerce.number().min(0).default(100),
     'a number of megabytes, 0 or more',
     'Free space in the data folder, in millions of bytes, below which the service does not start.',
+  ),
+  LOG_MAX_MB: setting(
+    z.coerce.number().min(0.001).default(10),
+    'a number of megabytes, 0.001 or more, fractions allowed',
+    'Size, in millions of bytes, from which the log of a process is put aside. Four former logs of each are kept.',
   ),
   LOG_LEVEL: setting(
     z.enum(logLevels).default('info'),
