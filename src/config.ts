@@ -45,6 +45,7 @@ export interface Config {
   readonly sweepIntervalMs: number;
   readonly nodeTimeoutMs: number;
   readonly nodeLostAfterMs: number;
+  readonly cleanupIntervalMs: number;
   readonly killGraceMs: number;
   readonly confirmIntervalMs: number;
   readonly minFreeBytes: number;
@@ -109,6 +110,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     sweepIntervalMs: milliseconds(values.SWEEP_INTERVAL),
     nodeTimeoutMs: milliseconds(values.NODE_TIMEOUT),
     nodeLostAfterMs: milliseconds(values.NODE_LOST_AFTER),
+    cleanupIntervalMs: milliseconds(values.CLEANUP_INTERVAL),
     killGraceMs: milliseconds(values.KILL_GRACE),
     confirmIntervalMs: milliseconds(values.CONFIRM_INTERVAL),
     minFreeBytes: values.MIN_FREE_MB * 1_000_000,
@@ -227,6 +229,12 @@ export const environment = z.object({
     1,
     30 * 86_400,
     'How long a node must be away until jobs on it with `on_node_lost` `fail` or `rerun` are given up.',
+  ),
+  CLEANUP_INTERVAL: secondsSetting(
+    300,
+    0.1,
+    86_400,
+    'Pause between two clean-ups, which remove finished jobs whose `ttl` has passed.',
   ),
   KILL_GRACE: secondsSetting(10, 0, 3600, 'From TERM to KILL when a job is canceled or timed out.'),
   CONFIRM_INTERVAL: secondsSetting(1.5, 0.05, 60, 'Between the two looks that it takes to call an attempt `lost`.'),

@@ -18,6 +18,7 @@ import type { Outcome } from '../../src/job/outcome.js';
 import type { AttemptRef, PlaceRequest, RunHeartbeat } from '../../src/job/protocol.js';
 import { JobSpec } from '../../src/job/spec.js';
 import { Slots } from '../../src/node/slots.js';
+import { RunFolders } from '../../src/store/run-folders.js';
 
 /** What it takes to work on one attempt; plain data, so that a driver process can be given it. */
 export interface Job {
@@ -55,6 +56,7 @@ export async function openBench(job: Job): Promise<Bench> {
     nodeId,
     attempts,
     slots,
+    folders: new RunFolders(path.join(job.dataDir, 'runs')),
     log: pino({ level: 'silent' }),
     heartbeatTimeoutMs: 60_000,
     retryIntervalMs: 100,
