@@ -18,8 +18,10 @@ import { createEngineActivities } from './src/activities/engine.js';
 import { PlaceSlots } from './src/activities/place-slots.js';
 import { NodeTakenError, Presence } from './src/activities/presence.js';
 import { failActivitiesOfDeadWorkers, failUnheardActivities } from './src/activities/recover.js';
-import { Sweeper } from './src/activities/sweeper.js';
+import { createCleanUp } from './src/activities/clean-up/clean-up.js';
 import { connectPatiently } from './src/activities/connect.js';
+import { Rounds } from './src/activities/rounds.js';
+import { sweep } from './src/activities/sweep.js';
 import { createAttempts } from './src/ansible/attempts.js';
 import { playbookEnvironment } from './src/ansible/environment.js';
 import { environment, loadConfig } from './src/config.js';
@@ -28,6 +30,7 @@ import { openDataFolder, requireSpace } from './src/node/data-folder.js';
 import { Durations } from './src/node/durations.js';
 import { bindingOf, nodeIdOf } from './src/node/identity.js';
 import { Slots } from './src/node/slots.js';
+import { RunFolders } from './src/store/run-folders.js';
 
 /** A node's worker: wires the parts and serves until it is told to end. Attempts go on without it. */
 const config = loadConfig(process.env);
@@ -61,6 +64,7 @@ const client = new Client({ connection, namespace: config.temporal.namespace, id
 const context: NodeContext = {
   nodeId,
   slots,
+  folders: new RunFolders(folder.runs),
   client,
   log,
   attempts: createAttempts({
@@ -80,7 +84,14 @@ const context: NodeContext = {
   durations: new Durations(folder.durations),
   requireSpace: () => requireSpace(folder.runs, config.minFreeBytes),
 };
-const sweeper = new Sweeper(context, config.sweepIntervalMs);
+const sweeps = new Rounds(
+  () => sweep(context),
+  config.sweepIntervalMs,
+  (error) => log.error({ err: error }, 'sweep failed'),
+);
+const cleanUps = new Rounds(createCleanUp(context), config.cleanupIntervalMs, (error) =>
+  log.error({ err: error }, 'clean-up failed'),
+);
 /** Exit code of a process that can't work with what it was given (sysexits' EX_CONFIG). */
 const cannotBeConfigured = 78;
 let failure: NodeTakenError | undefined;
@@ -140,7 +151,7 @@ try {
   const ofThisNode = await Worker.create({
     ...common,
     taskQueue: nodeTaskQueue(nodeId),
-    activities: createNodeActivities(context, presence, () => sweeper.soon()),
+    activities: createNodeActivities(context, presence, () => sweeps.soon()),
     maxConcurrentActivityTaskExecutions: 20_000,
     maxHeartbeatThrottleInterval: '1s',
   });
@@ -150,7 +161,8 @@ try {
   void failUnheardActivities(context, identity).catch((error: unknown) =>
     log.warn({ err: error }, 'open jobs could not be listed'),
   );
-  sweeper.start();
+  sweeps.start();
+  cleanUps.start();
   log.info({ nodeId, slots: slots.limit }, 'serving');
   // For `npm start`, which waits for this line, whatever the log level is.
   console.log('worker ready');
@@ -160,7 +172,7 @@ try {
 }
 await Promise.all(serving);
 presence.stop();
-await sweeper.stop();
+await Promise.all([sweeps.stop(), cleanUps.stop()]);
 slots.close();
 await connection.close();
 if (failure !== undefined) {

@@ -46,9 +46,12 @@ export interface Config {
   readonly sweepIntervalMs: number;
   readonly nodeTimeoutMs: number;
   readonly nodeLostAfterMs: number;
+  readonly cleanupIntervalMs: number;
   readonly killGraceMs: number;
   readonly confirmIntervalMs: number;
   readonly minFreeBytes: number;
+  /** The size from which a process's log is put aside. */
+  readonly logMaxBytes: number;
   readonly logLevel: (typeof logLevels)[number];
   /** The folders of PATH. */
   readonly searchPath: readonly string[];
@@ -109,9 +112,11 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     sweepIntervalMs: milliseconds(values.SWEEP_INTERVAL),
     nodeTimeoutMs: milliseconds(values.NODE_TIMEOUT),
     nodeLostAfterMs: milliseconds(values.NODE_LOST_AFTER),
+    cleanupIntervalMs: milliseconds(values.CLEANUP_INTERVAL),
     killGraceMs: milliseconds(values.KILL_GRACE),
     confirmIntervalMs: milliseconds(values.CONFIRM_INTERVAL),
     minFreeBytes: values.MIN_FREE_MB * 1_000_000,
+    logMaxBytes: Math.round(values.LOG_MAX_MB * 1_000_000),
     logLevel: values.LOG_LEVEL,
     searchPath: (env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
     startedByNpm: env.npm_lifecycle_event !== undefined,
@@ -236,12 +241,23 @@ export const environment = z.object({
     30 * 86_400,
     'How long a node must be away until jobs on it with `on_node_lost` `fail` or `rerun` are given up.',
   ),
+  CLEANUP_INTERVAL: secondsSetting(
+    300,
+    0.1,
+    86_400,
+    'Pause between two clean-ups, which remove finished jobs whose `ttl` has passed.',
+  ),
   KILL_GRACE: secondsSetting(10, 0, 3600, 'From TERM to KILL when a job is canceled or timed out.'),
   CONFIRM_INTERVAL: secondsSetting(1.5, 0.05, 60, 'Between the two looks that it takes to call an attempt `lost`.'),
   MIN_FREE_MB: setting(
     z.coerce.number().min(0).default(100),
     'a number of megabytes, 0 or more',
     'Free space in the data folder, in millions of bytes, below which the service does not start.',
+  ),
+  LOG_MAX_MB: setting(
+    z.coerce.number().min(0.001).default(10),
+    'a number of megabytes, 0.001 or more, fractions allowed',
+    'Size, in millions of bytes, from which the log of a process is put aside. Four former logs of each are kept.',
   ),
   LOG_LEVEL: setting(
     z.enum(logLevels).default('info'),

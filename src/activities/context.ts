@@ -5,12 +5,14 @@ import type { AttemptKey } from '../ansible/folders.js';
 import { parseWorkflowId } from '../job/names.js';
 import type { Durations } from '../node/durations.js';
 import type { Slots, SlotHolder } from '../node/slots.js';
+import type { RunFolders } from '../store/run-folders.js';
 
 /** What the activities of a node work with. */
 export interface NodeContext {
   nodeId: string;
   attempts: Attempts;
   slots: Slots;
+  folders: RunFolders;
   client: Client;
   log: Logger;
   heartbeatTimeoutMs: number;

@@ -2,7 +2,7 @@ import { open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { createFolderOnce, namesIn, replaceDurably } from '../disk/durable.js';
 import { isErrno } from '../disk/errno.js';
-import { Outcome } from '../job/outcome.js';
+import { Outcome, type LeftProcess } from '../job/outcome.js';
 import type { JobSpec } from '../job/spec.js';
 import { playbookCommand, type AnsibleSetup } from './command.js';
 import { environmentOf } from './environment.js';
@@ -39,6 +39,8 @@ export interface Attempts {
   /** Consumes the token: a detached supervisor starts Ansible, at most once. */
   start(key: AttemptKey, token: string): Promise<Claimed>;
   look(key: AttemptKey): Promise<Look>;
+  /** Its living processes, by their marker. */
+  members(key: AttemptKey): Promise<LeftProcess[]>;
   /** Ends it and verifies; what ended naturally before stays as it is. */
   end(key: AttemptKey, cause: 'cancel' | 'terminated' | 'timeout' | 'lost' | 'launch', reason: string): Promise<Ended>;
   /** Puts the outcome of an ended attempt on record, bounded in time and size, and frees its spare space. */
@@ -94,6 +96,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
 
     start: (key, token) =>
       supervise(options, folderOf(key), token, environmentOf(key, options.env, options.playbooksDir)),
+
+    members: (key) => listMembers(options, folderOf(key), markerOf(key)),
 
     look: (key) => look(folderOf(key), (folder) => listMembers(options, folder, markerOf(key))),
 

@@ -1,10 +1,12 @@
 import type { Logger } from 'pino';
 import type { AttemptStore } from '../store/attempts.js';
 import type { TokenFile } from '../tokens/token-file.js';
+import type { RunFolders } from '../store/run-folders.js';
 import type { Jobs } from './jobs/jobs.js';
 import type { Temporal } from './temporal/connection.js';
 import type { Nodes } from './temporal/nodes.js';
 import type { Order } from './temporal/start.js';
+import type { Retention } from './temporal/retention.js';
 
 /** What the routes work with. */
 export interface ApiContext {
@@ -13,6 +15,8 @@ export interface ApiContext {
   nodes: Nodes;
   store: AttemptStore;
   order: Order;
+  folders: RunFolders;
+  retention: Retention;
   log: Logger;
   tokens: TokenFile;
   /** Where the API listens, and whether only this machine reaches it: for the admission of callers. */

@@ -9,12 +9,14 @@ import { Slots } from '../node/slots.js';
 import { AttemptStore } from '../store/attempts.js';
 import { requireTokens } from '../tokens/start.js';
 import { TokenFile, TokensError } from '../tokens/token-file.js';
+import { RunFolders } from '../store/run-folders.js';
 import { createApp } from './app.js';
 import { Jobs } from './jobs/jobs.js';
 import { listen, ListenError } from './listen.js';
 import { logOf } from './log.js';
 import { Temporal } from './temporal/connection.js';
 import { Nodes } from './temporal/nodes.js';
+import { Retention } from './temporal/retention.js';
 
 /** Exit code of a process that can't work with what it was given (sysexits' EX_CONFIG). */
 const cannotBeConfigured = 78;
@@ -53,6 +55,8 @@ async function main(): Promise<void> {
       tenantWeights: config.tenantWeights,
       ...(config.maxConcurrentPerTenant !== undefined && { tenantLimit: config.maxConcurrentPerTenant }),
     },
+    folders: new RunFolders(folder.runs),
+    retention: new Retention(temporal, embedded),
     log,
     tokens: new TokenFile(config.tokens.file),
     port,

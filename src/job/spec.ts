@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import { Inventory } from './inventory.js';
 import { isName, nameRule, playbookNameOf } from './names.js';
+import { defaultTtlSeconds } from './retention.js';
 import { RetryPolicy } from './retry.js';
 import { refusedVariable } from './variables.js';
 
-/** Temporal keeps a closed run this long, in seconds; a job's `ttl` must be shorter. */
-export const retentionSeconds = 30 * 24 * 3600;
 const tenYears = 10 * 365 * 24 * 3600;
 const metadataBytes = 16 * 1024;
 
@@ -49,7 +48,7 @@ export const JobSpec = z
       })
       .describe('A path below the playbooks folder'),
     name: Name.optional().describe(
-      'Submitting it again finds the job, for as long as that is kept (30 days after its end). Made if not given',
+      'Submitting it again finds the job, for as long as that is kept (`ttl`). Made if not given',
     ),
     playbook_name: Name.optional().describe("Default: the playbook's path without its extension, / as ."),
     inventory: Inventory.default('localhost,').describe(
@@ -91,9 +90,11 @@ export const JobSpec = z
     ttl: z
       .number()
       .positive()
-      .max(retentionSeconds - 1, `shorter than Temporal's retention of ${retentionSeconds} s`)
-      .default(24 * 3600)
-      .describe('Kept with the job; finished jobs are not removed before the 30 days yet'),
+      .max(tenYears)
+      .default(defaultTtlSeconds)
+      .describe(
+        "Seconds after its end for which the job, with its name and output, is kept. Shorter than Temporal's retention (30 days embedded), which also bounds the default",
+      ),
   })
   .superRefine((spec, context) => {
     if (spec.playbook_name === undefined && !isName(playbookNameOf(spec.playbook))) {

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { documentOf, JobDocument, type JobStatus, type Links, type OutputSummary } from './document.js';
 import type { AttemptEvidence, RunEvidence } from './evidence.js';
 import { stateOf, type JobState } from './state.js';
+import { unknownProgress } from './progress.js';
 
 /** A run as lists show it: the part of its document that is known without asking for it. */
 export const JobSummary = JobDocument.pick({
@@ -29,7 +30,13 @@ const summaryFields = Object.keys(JobSummary.shape) as (keyof JobSummary)[];
 
 /** A list doesn't ask nodes: a run that was closed by somebody else counts as gone. */
 const gone: AttemptEvidence = { startedAt: null, outcome: null, over: true };
-const unread: OutputSummary = { available: false, recentLines: [], text: null, truncated: false, tasksDone: 0 };
+const unread: OutputSummary = {
+  available: false,
+  recentLines: [],
+  text: null,
+  truncated: false,
+  progress: unknownProgress,
+};
 
 /**
  * The state of a run as a list has it.

@@ -11,6 +11,8 @@ const killWaitMs = 10_000;
  */
 export async function endProcess(process: ProcessIdentity, graceMs: number, hurry?: AbortSignal): Promise<void> {
   send(process, 'SIGTERM');
+  // One that was stopped hears nothing else.
+  send(process, 'SIGCONT');
   if (await isGoneWithin(process, graceMs, hurry)) return;
   send(process, 'SIGKILL');
   if (await isGoneWithin(process, killWaitMs)) return;

@@ -21,6 +21,7 @@ import { findTemporal, setRetention, temporalServer } from './temporal.js';
 const graceMs = 10_000;
 const lookEveryMs = 50;
 const patienceMs = 30_000;
+const rotateEveryMs = 1_000;
 
 /** What the worker writes to its log when it takes work. */
 const workerReady = 'worker ready';
@@ -43,6 +44,7 @@ export class Service {
   readonly #ending = new AbortController();
   readonly #hurry = new AbortController();
   #failure: string | undefined;
+  #rotation: NodeJS.Timeout | undefined;
 
   /** @param say is given the lines for the person who started it */
   constructor(config: Config, say: (line: string) => void) {
@@ -62,6 +64,7 @@ export class Service {
     if (warning !== undefined) this.#say(warning);
     await this.#takeDataFolder();
     const binary = this.#config.temporal.embedded ? findTemporal(this.#config) : undefined;
+    this.#rotation = setInterval(() => this.#rotateLogs(), rotateEveryMs);
     try {
       await this.#start(binary);
       this.#sayReady();
@@ -70,6 +73,7 @@ export class Service {
       if (!this.#ending.signal.aborted) throw error;
     } finally {
       await this.#stop();
+      clearInterval(this.#rotation);
     }
     if (this.#failure !== undefined) this.#say(this.#failure);
     await this.#sayWhatGoesOn();
@@ -140,12 +144,12 @@ export class Service {
 
   /** @param lock a file in the data folder that lets one process of this kind live at a time */
   #startChild(name: string, program: readonly string[], lock?: string): Child {
-    const { dataDir, root } = this.#config;
+    const { dataDir, root, logMaxBytes } = this.#config;
     const held = lock === undefined ? undefined : { file: join(dataDir, lock), waitMs: graceMs };
     const child = new Child(name, {
       argv: guarded(this.#config, program, held),
       cwd: root,
-      log: new LogFile(join(dataDir, 'logs', `${name}.log`)),
+      log: new LogFile(join(dataDir, 'logs', `${name}.log`), logMaxBytes),
       events: {
         started: () => this.#recordProcesses(),
         died: (message) => this.#say(message),
@@ -155,6 +159,15 @@ export class Service {
     this.#children.push(child);
     child.start();
     return child;
+  }
+
+  #rotateLogs(): void {
+    try {
+      for (const { identity, log } of this.#children) if (identity !== undefined) log.rotate(identity);
+    } catch (error) {
+      clearInterval(this.#rotation);
+      this.#say(`Logs grow without limit until the next start: ${(error as Error).message}`);
+    }
   }
 
   #recordProcesses(): void {

@@ -53,6 +53,8 @@ export function temporalServer(config: Config, binary: string, folder: string): 
   const { namespace, port, uiPort } = config.temporal;
   return [
     ...[binary, 'server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--ui-port', String(uiPort)],
+    // Its own default is to log nothing; what it warns of tells why it died.
+    ...['--log-level', 'warn'],
     ...['--namespace', namespace, '--db-filename', join(folder, 'temporal.db')],
     ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=FULL'],
     ...dynamic,

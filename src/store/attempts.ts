@@ -1,11 +1,8 @@
-import { rm, rmdir, stat } from 'node:fs/promises';
-import path from 'node:path';
-import { attemptFolder, jobFolder, runFolder, type AttemptKey } from '../ansible/folders.js';
+import { stat } from 'node:fs/promises';
+import { attemptFolder, type AttemptKey } from '../ansible/folders.js';
 import { readLastClaim, readRecord, Started } from '../ansible/records.js';
-import { namesIn } from '../disk/durable.js';
 import { isErrno } from '../disk/errno.js';
 import type { AttemptEvidence } from '../job/evidence.js';
-import type { JobName } from '../job/names.js';
 import { Outcome } from '../job/outcome.js';
 import type { LiveProgress } from '../job/progress.js';
 import type { Slots } from '../node/slots.js';
@@ -15,7 +12,7 @@ import { ProgressReader } from './progress.js';
 /** How many attempts' progress is followed at the same time. */
 const followedAttempts = 100;
 
-/** The attempt folders of this machine's node, for those who only read them (and delete them in the end). */
+/** The attempt folders of this machine's node, for those who only read them. */
 export class AttemptStore {
   private readonly followed = new Map<string, ProgressReader>();
 
@@ -43,7 +40,7 @@ export class AttemptStore {
     return {
       startedAt: started === undefined || started === 'corrupt' ? null : new Date(started.at * 1000).toISOString(),
       outcome: outcome === 'corrupt' ? null : (outcome ?? null),
-      over: isVoid || !(await this.isHeld(key)),
+      over: isVoid || !(await this.isHeld(key.runId, key.attempt)),
     };
   }
 
@@ -67,25 +64,16 @@ export class AttemptStore {
     return reader.progress;
   }
 
-  /** The runs of a job that have a folder on this machine. */
-  async runIds(job: JobName): Promise<string[]> {
-    return (await namesIn(jobFolder(this.runsDir, job))).filter((name) => !name.startsWith('.'));
-  }
-
-  /** Removes the folders of a run that Temporal no longer knows. May be repeated. */
-  async remove(job: JobName, runId: string): Promise<void> {
-    await rm(runFolder(this.runsDir, { ...job, runId }), { recursive: true, force: true });
-    await removeEmpty([jobFolder(this.runsDir, job), path.dirname(jobFolder(this.runsDir, job))]);
+  /** Whether an attempt of a run holds a slot here, as it does from its reservation to its end. */
+  async isHeld(runId: string, attempt?: number): Promise<boolean> {
+    const taken = await this.slots.taken();
+    return taken.some(
+      ({ holder }) => holder?.run_id === runId && (attempt === undefined || holder.attempt === attempt),
+    );
   }
 
   private async withoutFolder(key: AttemptKey): Promise<AttemptEvidence> {
-    return { startedAt: null, outcome: null, over: !(await this.isHeld(key)) };
-  }
-
-  /** Whether its slot is taken, as it is from the reservation to the end. */
-  private async isHeld({ runId, attempt }: AttemptKey): Promise<boolean> {
-    const taken = await this.slots.taken();
-    return taken.some(({ holder }) => holder?.run_id === runId && holder.attempt === attempt);
+    return { startedAt: null, outcome: null, over: !(await this.isHeld(key.runId, key.attempt)) };
   }
 }
 
@@ -95,18 +83,5 @@ async function isFolder(folder: string): Promise<boolean> {
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
     throw error;
-  }
-}
-
-/** Removes folders, innermost first, until one has something in it: another run may be starting there. */
-async function removeEmpty(folders: string[]): Promise<void> {
-  for (const folder of folders) {
-    try {
-      await rmdir(folder);
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) continue;
-      if (isErrno(error, 'ENOTEMPTY', 'EEXIST')) return;
-      throw error;
-    }
   }
 }

@@ -19,6 +19,7 @@ import type { AttemptRef, PlaceRequest, RunHeartbeat } from '../../src/job/proto
 import { JobSpec } from '../../src/job/spec.js';
 import { Durations } from '../../src/node/durations.js';
 import { Slots } from '../../src/node/slots.js';
+import { RunFolders } from '../../src/store/run-folders.js';
 
 /** What it takes to work on one attempt; plain data, so that a driver process can be given it. */
 export interface Job {
@@ -56,6 +57,7 @@ export async function openBench(job: Job): Promise<Bench> {
     nodeId,
     attempts,
     slots,
+    folders: new RunFolders(path.join(job.dataDir, 'runs')),
     log: pino({ level: 'silent' }),
     heartbeatTimeoutMs: 60_000,
     retryIntervalMs: 100,

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Slots } from '../../src/node/slots.js';
 import { AttemptStore } from '../../src/store/attempts.js';
+import { RunFolders } from '../../src/store/run-folders.js';
 import { temporaryFolder } from './unreachable.js';
 
 const job = { tenant: 'default', playbookName: 'site', name: 'x' };
@@ -83,8 +84,9 @@ describe("an attempt's evidence", () => {
   it('is removed with its run, and nothing of another run with it', async () => {
     const { store, runs } = await storeWith({ 'outcome.json': outcome });
     await mkdir(path.join(runs, 'default', 'site', 'x', 'run-2', '1'), { recursive: true });
-    await store.remove(job, 'run-1');
-    await store.remove(job, 'run-1');
+    const folders = new RunFolders(runs);
+    await folders.remove(job, 'run-1');
+    await folders.remove(job, 'run-1');
     expect(await store.output(key)).toBeUndefined();
     expect(await store.output({ ...key, runId: 'run-2' })).toBeDefined();
   });

@@ -7,9 +7,11 @@ import { createApp, type Api } from '../../src/api/app.js';
 import { Jobs } from '../../src/api/jobs/jobs.js';
 import { Nodes } from '../../src/api/temporal/nodes.js';
 import { Temporal } from '../../src/api/temporal/connection.js';
+import { Retention } from '../../src/api/temporal/retention.js';
 import { Slots } from '../../src/node/slots.js';
 import { AttemptStore } from '../../src/store/attempts.js';
 import { TokenFile } from '../../src/tokens/token-file.js';
+import { RunFolders } from '../../src/store/run-folders.js';
 
 export const port = 8000;
 
@@ -42,6 +44,8 @@ export async function unreachableApi({ loopback = true } = {}): Promise<Unreacha
     nodes,
     store,
     order: { tenantWeights: new Map() },
+    folders: new RunFolders(path.join(folder, 'runs')),
+    retention: new Retention(temporal, true),
     log,
     tokens: new TokenFile(path.join(folder, 'tokens.json')),
     port,

@@ -69,9 +69,9 @@ export class Service {
     return `http://127.0.0.1:${this.ports.api}`;
   }
 
-  /** Where this service's Temporal is, for another node. */
+  /** The Temporal that it uses: its own one, unless it was given another. */
   get temporalAddress(): string {
-    return `127.0.0.1:${this.ports.temporal}`;
+    return this.extra.TEMPORAL_ADDRESS ?? `127.0.0.1:${this.ports.temporal}`;
   }
 
   get environment(): Record<string, string> {
@@ -296,7 +296,8 @@ export class Service {
   }
 }
 
-async function freePorts(count: number): Promise<number[]> {
+/** Ports that nothing listens on at the moment. */
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', resolve))));
   const ports = servers.map((server) => (server.address() as { port: number }).port);

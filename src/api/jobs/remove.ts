@@ -13,36 +13,69 @@ const lookMs = 200;
 
 /**
  * Deletes a finished job: its runs, by run id and the latest last, so that its name finds it until it is gone; then
- * their files. A run that starts meanwhile is not touched. May be repeated after any failure.
+ * their files on this machine. A run that starts meanwhile is not touched. May be repeated after any failure.
  * @param latest the finished run that the name has
  * @throws Problem `job-deleting` when Temporal takes longer than a minute
  */
 export async function removeJob(context: ApiContext, latest: RunEvidence): Promise<void> {
-  const { temporal, store } = context;
+  const { temporal } = context;
   const { job, runId } = latest;
   const until = Date.now() + patienceMs;
-  const older = (await runIdsOf(temporal, job)).filter((id) => id !== runId);
-  const closed = [];
-  for (const id of older) {
-    const run = await describeRun(temporal, job, id);
-    if (run !== undefined && run.closed !== null && run.createdAt <= latest.createdAt) closed.push(id);
-  }
-  for (const runs of [closed, [runId]]) {
-    await Promise.all(runs.map((id) => requestDeletion(temporal, job, id)));
-    for (const id of runs) {
-      await untilGone(temporal, job, id, until);
-      await store.remove(job, id);
-    }
-  }
-  await removeLeftFiles(context, job);
+  const older = (await closedRuns(context, job)).filter(
+    (run) => run.runId !== runId && run.createdAt <= latest.createdAt,
+  );
+  await deleteRuns(
+    temporal,
+    job,
+    older.map((run) => run.runId),
+    until,
+  );
+  await deleteRuns(temporal, job, [runId], until);
+  await removeForgottenFiles(context, job);
 }
 
-/** Removes the files of runs that Temporal no longer knows: a deletion was interrupted. Whether there were any. */
-export async function removeLeftFiles({ temporal, store }: ApiContext, job: JobName): Promise<boolean> {
+/**
+ * Deletes what is left of a job that its name no longer finds, because a deletion was interrupted or Temporal's retention has
+ * passed for its latest run. Whether there was anything.
+ * @throws Problem `job-deleting` when Temporal takes longer than a minute
+ */
+export async function removeLeftovers(context: ApiContext, job: JobName): Promise<boolean> {
+  const runs = await closedRuns(context, job);
+  await deleteRuns(
+    context.temporal,
+    job,
+    runs.map(({ runId }) => runId),
+    Date.now() + patienceMs,
+  );
+  return (await removeForgottenFiles(context, job)) || runs.length > 0;
+}
+
+/** The runs of a job that have closed. */
+async function closedRuns({ temporal }: ApiContext, job: JobName): Promise<RunEvidence[]> {
+  const closed = [];
+  for (const id of await runIdsOf(temporal, job)) {
+    const run = await describeRun(temporal, job, id);
+    if (run !== undefined && run.closed !== null) closed.push(run);
+  }
+  return closed;
+}
+
+/** Deletes runs, and waits until Temporal knows them no more. */
+async function deleteRuns(engine: Temporal, job: JobName, runIds: string[], until: number): Promise<void> {
+  await Promise.all(runIds.map((id) => requestDeletion(engine, job, id)));
+  for (const id of runIds) await untilGone(engine, job, id, until);
+}
+
+/** Removes the files of runs that Temporal no longer knows, unless something of them lives. Whether there were any. */
+async function removeForgottenFiles(context: ApiContext, job: JobName): Promise<boolean> {
+  const { temporal, store, folders } = context;
+  const listed = await Promise.all((await runIdsOf(temporal, job)).map((id) => describeRun(temporal, job, id)));
+  const inUse = new Set(listed.map((run) => run?.evidenceRunId));
   let removed = false;
-  for (const id of await store.runIds(job)) {
-    if ((await describeRun(temporal, job, id)) !== undefined) continue;
-    await store.remove(job, id);
+  for (const id of await folders.of(job)) {
+    // One that has just started may not be listed yet.
+    if (inUse.has(id) || (await describeRun(temporal, job, id)) !== undefined || (await store.isHeld(id))) continue;
+    await folders.remove(job, id);
     removed = true;
   }
   return removed;

@@ -5,7 +5,7 @@ import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
 import { cancelJob } from '../jobs/cancel.js';
-import { removeJob, removeLeftFiles } from '../jobs/remove.js';
+import { removeJob, removeLeftovers } from '../jobs/remove.js';
 import { problemAnswers } from '../problem-answers.js';
 import { JobIdParameter, jobOfPath, requireLatest, RunParameter } from '../request.js';
 import { seeRun } from './get-job.js';
@@ -14,7 +14,8 @@ const route = createRoute({
   method: 'delete',
   path: '/api/v1/jobs/{job_id}',
   summary: 'Cancel or delete a job',
-  description: 'One that has not finished is canceled; a finished one is deleted, with all its runs and their output.',
+  description:
+    'One that has not finished is canceled; a finished one is deleted, with all its runs and their output (output on another machine goes when its ttl has passed).',
   ...requireScope('jobs:write'),
   request: { params: JobIdParameter, query: z.strictObject({ run: RunParameter }) },
   responses: {
@@ -29,7 +30,7 @@ export function deleteJob(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
     const job = jobOfPath(c);
     const latest = await context.jobs.see(job);
-    if (latest === undefined && (await removeLeftFiles(context, job))) return c.body(null, 204);
+    if (latest === undefined && (await removeLeftovers(context, job))) return c.body(null, 204);
     let seen = latest ?? (await seeRun(context, job, undefined));
     requireLatest(seen, c.req.valid('query').run);
     if (!isFinished(seen.state)) {

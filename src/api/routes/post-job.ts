@@ -6,6 +6,7 @@ import { JobSpec } from '../../job/spec.js';
 import { isFinished } from '../../job/state.js';
 import { Accepted, acceptedOf, newlyAccepted, SyncResult, syncResultOf } from '../jobs/accepted.js';
 import { submit, type Submitted } from '../jobs/submit.js';
+import { withinRetention } from '../jobs/ttl.js';
 import { waitForEnd } from '../jobs/wait.js';
 import type { SeenRun } from '../jobs/jobs.js';
 import type { Api } from '../app.js';
@@ -67,11 +68,13 @@ const route = createRoute({
 /** `POST /jobs`: submits a job; waits for its end if asked to. */
 export function postJob(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
-    const spec = c.req.valid('json');
+    const asked = c.req.valid('json');
     const { sync, wait } = c.req.valid('query');
     const { 'idempotency-key': key, prefer } = c.req.valid('header');
-    await requirePlaybook(context.playbooksDir, spec.playbook);
-    await requireInventory(context.inventoriesDir, spec.inventory);
+    await requirePlaybook(context.playbooksDir, asked.playbook);
+    await requireInventory(context.inventoriesDir, asked.inventory);
+    const { ttl } = await c.req.json<{ ttl?: unknown }>();
+    const spec = await withinRetention(context.retention, asked, ttl !== undefined);
 
     const client = c.req.raw.signal;
     const job = jobOf(callerOf(c).tenant, spec, key);

@@ -1,0 +1,79 @@
+import type { StoredRun } from '../../store/run-folders.js';
+import type { NodeContext } from '../context.js';
+import { mayLive } from './liveness.js';
+import { findRun, isAway, listRuns, quoted, runsOf } from './temporal-runs.js';
+
+/** How many runs one visibility query asks for. */
+const batchSize = 100;
+const runIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * Removes the files of runs that Temporal no longer knows: deleted by clean-up or through the API on any machine, dropped after
+ * Temporal's retention, or left by a removal that was interrupted. Nothing goes before its own `ttl` has passed, so that
+ * a database that was lost takes no result with it.
+ */
+export class LeftFiles {
+  /** Until when the files of a settled run are kept, in ms since 1970, by its id. Saves reading its records each time. */
+  #keptUntil = new Map<string, number>();
+
+  constructor(private readonly context: NodeContext) {}
+
+  /** One look through all folders; what can't be removed now is left to the next. */
+  async remove(signal: AbortSignal): Promise<void> {
+    const remembered = this.#keptUntil;
+    this.#keptUntil = new Map();
+    let past: StoredRun[] = [];
+    for await (const run of this.context.folders.all()) {
+      signal.throwIfAborted();
+      if (!runIdPattern.test(run.runId)) continue;
+      const kept = await this.#lookUp(run, remembered.get(run.runId));
+      if (kept === undefined || kept >= Date.now()) continue;
+      past.push(run);
+      if (past.length < batchSize) continue;
+      await this.#removeForgotten(past, signal);
+      past = [];
+    }
+    await this.#removeForgotten(past, signal);
+  }
+
+  async #lookUp({ job, runId }: StoredRun, remembered?: number): Promise<number | undefined> {
+    const kept =
+      remembered === undefined ? await this.context.folders.keptUntil(job, runId) : { at: remembered, final: true };
+    if (kept?.final === true) this.#keptUntil.set(runId, kept.at);
+    return kept?.at;
+  }
+
+  async #removeForgotten(runs: StoredRun[], signal: AbortSignal): Promise<void> {
+    if (runs.length === 0) return;
+    const known = new Set<string>();
+    const query = `RunId IN (${runs.map(({ runId }) => quoted(runId)).join(', ')})`;
+    for await (const { runId } of listRuns(this.context, query)) known.add(runId);
+    for (const run of runs) {
+      signal.throwIfAborted();
+      if (known.has(run.runId)) continue;
+      try {
+        // What was remembered may be older than a further attempt.
+        const kept = await this.#lookUp(run);
+        if (kept !== undefined && kept < Date.now()) await removeForgotten(this.context, run);
+      } catch (error) {
+        if (isAway(error)) throw error;
+        this.context.log.error({ err: error, ...run }, 'the files of a run could not be removed');
+      }
+    }
+  }
+}
+
+/** Removes the files of a run, unless Temporal has it or something of it may live. */
+export async function removeForgotten(context: NodeContext, run: StoredRun): Promise<void> {
+  if ((await isKnown(context, run)) || (await mayLive(context, run))) return;
+  await context.folders.remove(run.job, run.runId);
+}
+
+/** Whether Temporal has the run, or one whose evidence is kept by its id. Visibility may lag; a run's own record doesn't. */
+async function isKnown(context: NodeContext, { job, runId }: StoredRun): Promise<boolean> {
+  if ((await findRun(context, job, runId)) !== undefined) return true;
+  for await (const other of runsOf(context, job)) {
+    if ((await findRun(context, job, other.runId))?.evidenceRunId === runId) return true;
+  }
+  return false;
+}
