@@ -25,7 +25,7 @@ import { sweep } from './src/activities/sweep.js';
 import { createAttempts } from './src/ansible/attempts.js';
 import { playbookEnvironment } from './src/ansible/environment.js';
 import { environment, loadConfig } from './src/config.js';
-import { nodeTaskQueue, sharedTaskQueue } from './src/job/protocol.js';
+import { nodeTaskQueue, resumedTaskQueue, sharedTaskQueue } from './src/job/protocol.js';
 import { openDataFolder, requireSpace } from './src/node/data-folder.js';
 import { Durations } from './src/node/durations.js';
 import { bindingOf, nodeIdOf } from './src/node/identity.js';
@@ -155,7 +155,14 @@ try {
     maxConcurrentActivityTaskExecutions: 20_000,
     maxHeartbeatThrottleInterval: '1s',
   });
-  serving.push(serve(ofThisNode));
+  const forResumedRuns = await Worker.create({
+    ...common,
+    taskQueue: resumedTaskQueue,
+    activities: createPlacementActivities(context),
+    maxConcurrentActivityTaskExecutions: 4,
+    maxConcurrentActivityTaskPolls: 1,
+  });
+  serving.push(serve(ofThisNode), serve(forResumedRuns));
   placeSlots.begin();
   await failActivitiesOfDeadWorkers(context, identity);
   void failUnheardActivities(context, identity).catch((error: unknown) =>

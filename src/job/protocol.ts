@@ -9,6 +9,12 @@ export const jobWorkflowType = 'job';
 /** Workflows and the search for a free node are served from here. */
 export const sharedTaskQueue = 'longhaul';
 
+/**
+ * Where a run that continues another one after a Reset looks for its place: nodes serve it also without a free slot, because
+ * the attempt that it looks for may hold the last one.
+ */
+export const resumedTaskQueue = 'longhaul-resumed';
+
 /** The queue of one node: attempts are watched and ended where they live. */
 export function nodeTaskQueue(node: string): string {
   return `longhaul-node-${node}`;

@@ -14,6 +14,7 @@ import type { Outcome } from '../job/outcome.js';
 import {
   nodeTaskQueue,
   progressQuery,
+  resumedTaskQueue,
   signals,
   type AttemptRef,
   type JobInput,
@@ -114,15 +115,18 @@ async function findPlace(
 ): Promise<Placement | 'canceled'> {
   const { workflowId, runId, originalExecutionRunId } = workflowInfo();
   board.placing();
+  const isResumed = runId !== originalExecutionRunId;
   // Placing takes milliseconds: where no answer comes, its worker has died, and another may try.
   const { place } = proxyActivities<PlacementActivities>({
     ...untilAnswered,
     startToCloseTimeout: '10s',
+    // No other command than the original run's: this is replayed against what was copied from its history.
+    ...(isResumed && { taskQueue: resumedTaskQueue }),
     summary: `Find a node with a free slot (attempt ${number})`,
   });
   const placing = place({ workflow_id: workflowId, run_id: originalExecutionRunId, attempt: number, input });
   // After a Reset something may run already: it has to be found before it can be ended.
-  return runId === originalExecutionRunId ? Promise.race([placing, canceled]) : placing;
+  return isResumed ? placing : Promise.race([placing, canceled]);
 }
 
 /** Has the attempt run, or ended if the job is canceled; or gives it up. */

@@ -122,6 +122,22 @@ describe('a Reset in Temporal', () => {
     expect(first.lines('canceled')).toEqual(['begun']);
   });
 
+  it('of a running job while no node has a free slot: it goes on all the same', async () => {
+    const fillers = ['full-1', 'full-2', 'full-3'];
+    for (const name of fillers) await begin(name);
+    const job = await begin('full');
+    const runId = await reset('full', 0);
+    await until('the new run to watch it', async () => {
+      const document = await first.job(job.job_id);
+      return document.run_id === runId && document.status === 'running';
+    });
+    await endsOnce(job, 'full', runId);
+    for (const name of fillers) {
+      first.file(`${name}.gate`, '');
+      await first.ended(`gate:${name}`);
+    }
+  });
+
   it('of a job that waits for a slot starts it once', async () => {
     const fillers = ['fill-1', 'fill-2', 'fill-3', 'fill-4'];
     for (const name of fillers) await begin(name);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
@@ -7,8 +8,9 @@ import { Service } from '../service/service.js';
 import { recordedHistories } from './recorded.js';
 
 /**
- * Records the histories that replay.test.ts replays, from a real service: `npx tsx test/workflows/record.ts`.
- * To be run only when the workflow changed on purpose in a way that old runs can't follow, after thinking of `patched()`.
+ * Records the histories that replay.test.ts replays and that are missing, from a real service: `npx tsx
+ * test/workflows/record.ts`. One is removed only when the workflow changed on purpose in a way that old runs can't follow,
+ * after thinking of `patched()`.
  */
 type Recorded = (typeof recordedHistories)[number];
 interface Job {
@@ -16,7 +18,8 @@ interface Job {
   run_id: string;
 }
 
-const service = await Service.start({ MAX_CONCURRENT_PLAYBOOKS: '1' });
+const service = await Service.start({ MAX_CONCURRENT_PLAYBOOKS: '1', ...limitFor(process.argv[2]) });
+const client = await service.temporal();
 const begun = (name: string): Promise<boolean> =>
   until('the playbook to have begun', () => existsSync(path.join(service.folder, name)));
 const cancel = (job: Job): Promise<unknown> => service.post(`/api/v1/jobs/${job.job_id}/cancel`);
@@ -73,19 +76,83 @@ const scenarios: Record<Recorded, () => Promise<Job>> = {
     service.file('retry.gate', '');
     return job;
   },
+  async running() {
+    const job = await listed('running');
+    service.file('running.gate', '');
+    return job;
+  },
+  async 'running-canceled'() {
+    const job = await listed('running-canceled');
+    await cancel(job);
+    return job;
+  },
+  async reset() {
+    const job = await listed('reset');
+    const workflowExecution = { workflowId: 'default/gate/reset', runId: job.run_id };
+    const { events } = await client.workflow.getHandle('default/gate/reset').fetchHistory();
+    const first = events!.find((event) => event.workflowTaskCompletedEventAttributes)!;
+    const { runId } = await client.workflowService.resetWorkflowExecution({
+      namespace: 'default',
+      workflowExecution,
+      workflowTaskFinishEventId: first.eventId!,
+      requestId: randomUUID(),
+    });
+    service.file('reset.gate', '');
+    return { ...job, run_id: runId };
+  },
+  async abandoned() {
+    const job = await listed('abandoned');
+    await client.workflow.getHandle('default/gate/abandoned').signal('abandon', { attempt: 1, reason: 'gone' });
+    return job;
+  },
+  admitted: () => service.submit({ playbook: 'hello.yml' }),
+  async node() {
+    for (let restart = 0; restart < 2; restart++) {
+      service.kill('worker');
+      await service.ready();
+      await until('the node to be live', async () =>
+        (await service.get('/api/v1/nodes')).body.items.some(({ status }: { status: string }) => status === 'live'),
+      );
+    }
+    const [node] = (await service.get('/api/v1/nodes')).body.items;
+    return { job_id: `node/${node.node}`, run_id: '' };
+  },
+  async tenant() {
+    const jobs = [await service.submit({ playbook: 'hello.yml' }), await service.submit({ playbook: 'hello.yml' })];
+    for (const { job_id } of jobs) await service.ended(job_id);
+    return { job_id: 'tenant/default', run_id: '' };
+  },
 };
 
+/** A job of which lists say that it runs. */
+async function listed(name: string): Promise<Job> {
+  const job = await service.submit(service.gated(name));
+  await until('lists to say that it runs', async () => {
+    const { events } = await client.workflow.getHandle(`default/gate/${name}`).fetchHistory();
+    return events!.some((event) => event.workflowExecutionSignaledEventAttributes?.signalName === 'milestone');
+  });
+  return job;
+}
+
+/** With the argument `limited` those are recorded that need a limit for tenants. */
+function limitFor(argument: string | undefined): Record<string, string> {
+  return argument === 'limited' ? { MAX_CONCURRENT_PER_TENANT: '1' } : {};
+}
+
 try {
-  const client = await service.temporal();
+  const limited: readonly Recorded[] = ['admitted', 'tenant'];
   for (const name of recordedHistories) {
+    const file = path.join(packageRoot(), 'test', 'workflows', 'histories', `${name}.json`);
+    if (existsSync(file) || limited.includes(name) !== (process.argv[2] === 'limited')) continue;
     const job = await scenarios[name]();
-    await service.ended(job.job_id);
-    const workflowId = `default/${job.job_id.replace(':', '/')}`;
-    const history = await client.workflow.getHandle(workflowId, job.run_id).fetchHistory();
+    const isJob = job.job_id.includes(':');
+    if (isJob) await service.ended(job.job_id);
+    const workflowId = isJob ? `default/${job.job_id.replace(':', '/')}` : job.job_id;
+    const history = await client.workflow.getHandle(workflowId, job.run_id || undefined).fetchHistory();
     const json = JSON.stringify(JSON.parse(historyToJSON(history)), undefined, 1)
       .replaceAll(packageRoot(), '.')
       .replaceAll(service.folder, '/tmp/longhaul');
-    writeFileSync(path.join(packageRoot(), 'test', 'workflows', 'histories', `${name}.json`), `${json}\n`);
+    writeFileSync(file, `${json}\n`);
     console.log(`recorded ${name}`);
   }
 } finally {
