@@ -14,10 +14,13 @@ export interface DataFolder {
   root: string;
   runs: string;
   slots: string;
+  /** Jobs that run without Temporal. */
+  foreground: string;
 }
 
 export function dataFolderOf(root: string): DataFolder {
-  return { root, runs: path.join(root, 'runs'), slots: path.join(root, 'slots') };
+  const below = (name: string): string => path.join(root, name);
+  return { root, runs: below('runs'), slots: below('slots'), foreground: below('foreground') };
 }
 
 /**
