@@ -71,7 +71,7 @@ export class Service {
 
   /** Where this service's Temporal is, for another node. */
   get temporalAddress(): string {
-    return `127.0.0.1:${this.ports.temporal}`;
+    return this.extra.TEMPORAL_ADDRESS ?? `127.0.0.1:${this.ports.temporal}`;
   }
 
   get environment(): Record<string, string> {
@@ -296,7 +296,7 @@ export class Service {
   }
 }
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', resolve))));
   const ports = servers.map((server) => (server.address() as { port: number }).port);
