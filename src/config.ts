@@ -41,6 +41,9 @@ export interface Config {
   /** The shares of tenants among those that wait; 1 for those that aren't named. */
   readonly tenantWeights: ReadonlyMap<string, number>;
   readonly syncMaxWaitMs: number;
+  /** What becomes of an unnamed job while Temporal is away: `sync` runs it in the foreground. */
+  readonly fallback: 'sync' | 'none';
+  readonly fallbackAfterMs: number;
   readonly heartbeatTimeoutMs: number;
   readonly retryIntervalMs: number;
   readonly sweepIntervalMs: number;
@@ -107,6 +110,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
     ...(values.MAX_CONCURRENT_PER_TENANT !== undefined && { maxConcurrentPerTenant: values.MAX_CONCURRENT_PER_TENANT }),
     tenantWeights: values.TENANT_WEIGHTS,
     syncMaxWaitMs: milliseconds(values.SYNC_MAX_WAIT),
+    fallback: values.FALLBACK ?? (embedded ? 'sync' : 'none'),
+    fallbackAfterMs: milliseconds(values.FALLBACK_AFTER),
     heartbeatTimeoutMs: milliseconds(values.HEARTBEAT_TIMEOUT),
     retryIntervalMs: milliseconds(values.RETRY_INTERVAL),
     sweepIntervalMs: milliseconds(values.SWEEP_INTERVAL),
@@ -211,6 +216,17 @@ export const environment = z.object({
     'Shares of tenants among the jobs that wait for a slot, such as `ops=3,dev=1`; a tenant that is not named has 1.',
   ),
   SYNC_MAX_WAIT: secondsSetting(600, 0, 86_400, 'How long `POST /jobs?sync=true` waits before it answers 202.'),
+  FALLBACK: setting(
+    z.enum(['sync', 'none']).optional(),
+    'sync or none',
+    'While Temporal is away: `sync` runs unnamed jobs in the foreground, on this machine, and needs a DATA_DIR that the API and a worker share; `none` answers 503. Unset: `sync` with the embedded Temporal server, else `none`.',
+  ),
+  FALLBACK_AFTER: secondsSetting(
+    3,
+    0,
+    3600,
+    'How long Temporal must have refused connections before jobs run in the foreground.',
+  ),
   NODE_ID: setting(
     z.string().regex(nodeName).optional(),
     '1 to 200 of A-Z a-z 0-9 . _ ~ @ % + = -, not starting with . or -',

@@ -30,6 +30,8 @@ async function sweepSlot(context: NodeContext, slot: TakenSlot): Promise<void> {
     await slots.drop(slot);
     return;
   }
+  // The API sees to it: Temporal hears of it when it has ended.
+  if (holder.foreground) return;
   const description = await runOf(context, holder);
   if (description === undefined) {
     await dropIfNothingRuns(context, holder);

@@ -23,8 +23,11 @@ export const problems = {
   'internal-error': { status: 500, title: 'Internal error' },
   'temporal-unavailable': { status: 503, title: 'Temporal is not available' },
   'tokens-unreadable': { status: 503, title: 'The tokens can not be read' },
+  'no-free-slot': { status: 503, title: 'No slot is free' },
   'job-closing': { status: 503, title: 'The job is still closing' },
   'job-deleting': { status: 503, title: 'The job is still being deleted' },
+  'job-entering': { status: 503, title: 'The job is not in Temporal yet' },
+  'storage-full': { status: 507, title: 'Too little space is left' },
 } as const;
 
 export type ProblemCause = keyof typeof problems;

@@ -53,7 +53,8 @@ export function preferredWait(prefer: string | undefined): number | undefined {
  * @throws Problem `run-superseded`
  */
 export function requireLatest({ run }: SeenRun, wanted: string | undefined): void {
-  if (wanted === undefined || wanted === run.runId) return;
+  // A job that ran in the foreground got another run id when it was entered into Temporal.
+  if (wanted === undefined || wanted === run.runId || wanted === run.memo.foreground?.run_id) return;
   throw new Problem(
     'run-superseded',
     `Run ${wanted} is not the job's latest, which is ${run.runId}. Nothing was done`,

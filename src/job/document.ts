@@ -81,7 +81,10 @@ export const JobDocument = z
     status: JobStatus,
     failure: Failure.nullable(),
     error: z.string().nullable().describe('Why it failed or was canceled, in one line'),
-    execution_mode: z.enum(['workflow']),
+    execution_mode: z
+      .enum(['workflow', 'foreground'])
+      .describe('`foreground`: it ran without Temporal, which was away; see `fallback_reason`'),
+    fallback_reason: z.string().nullable().describe('Why it ran in the foreground'),
     attempt: z.int().describe('The current or last attempt, from 1'),
     attempts: z.array(AttemptSummary),
     node: z.string().nullable(),
@@ -132,7 +135,8 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
     status: state.status,
     failure,
     error: state.status === 'failed' || state.status === 'canceled' ? oneLine(state.message) : null,
-    execution_mode: 'workflow',
+    execution_mode: memo.foreground === undefined ? 'workflow' : 'foreground',
+    fallback_reason: memo.foreground?.reason ?? null,
     attempt: attemptNumber(run, state),
     attempts: attemptsOf(run, state),
     node: placementOf(run)?.node ?? memo.attempts?.at(-1)?.node ?? null,

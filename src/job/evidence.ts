@@ -19,6 +19,11 @@ export interface RunEvidence {
   failingTask: string | null;
 }
 
+/** Whether a run is in the foreground, and not in Temporal yet. */
+export function isForeground({ runId, memo }: RunEvidence): boolean {
+  return memo.foreground?.run_id === runId;
+}
+
 /** How a run was closed in Temporal. */
 export interface RunClose {
   as: 'completed' | 'failed' | 'canceled' | 'terminated' | 'timed_out' | 'other';

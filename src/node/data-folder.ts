@@ -16,14 +16,18 @@ export interface DataFolder {
   slots: string;
   /** How long playbooks took. */
   durations: string;
+  /** Jobs that run without Temporal. */
+  foreground: string;
 }
 
 export function dataFolderOf(root: string): DataFolder {
+  const below = (name: string): string => path.join(root, name);
   return {
     root,
-    runs: path.join(root, 'runs'),
-    slots: path.join(root, 'slots'),
-    durations: path.join(root, 'durations'),
+    runs: below('runs'),
+    slots: below('slots'),
+    durations: below('durations'),
+    foreground: below('foreground'),
   };
 }
 

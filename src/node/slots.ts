@@ -1,13 +1,19 @@
 import { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { watch, type FSWatcher } from 'node:fs';
+import { existsSync, watch, type FSWatcher } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { createOnce, makeFolder, namesIn, removeIfThere, syncFolder } from '../disk/durable.js';
 import { isErrno } from '../disk/errno.js';
 
-/** Who holds a slot. */
-export const SlotHolder = z.object({ node: z.string(), workflow_id: z.string(), run_id: z.string(), attempt: z.int() });
+/** Who holds a slot. `foreground`: a job that runs without Temporal, which therefore can't tell whether it is waited for. */
+export const SlotHolder = z.object({
+  node: z.string(),
+  workflow_id: z.string(),
+  run_id: z.string(),
+  attempt: z.int(),
+  foreground: z.literal(true).optional(),
+});
 export type SlotHolder = z.infer<typeof SlotHolder>;
 
 /** A slot that is taken; a holder that can't be read is undefined. */
@@ -36,9 +42,10 @@ export class Slots {
   /** Makes the folder and starts to listen for slots that get free. */
   async open(): Promise<void> {
     await makeFolder(this.folder);
-    // What a crash left of an earlier try to take a slot.
+    // What a crash left of an earlier try to take a slot; not the one that another process is at.
     for (const name of await namesIn(this.folder))
-      if (name.startsWith('.')) await removeIfThere(path.join(this.folder, name));
+      if (name.startsWith('.') && !existsSync(`/proc/${name.split('.')[2]}`))
+        await removeIfThere(path.join(this.folder, name));
     try {
       this.watcher = watch(this.folder, () => this.events.emit('change'));
       this.watcher.on('error', () => this.watcher?.close());

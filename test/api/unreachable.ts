@@ -3,11 +3,17 @@ import os from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
+import { createAttempts } from '../../src/ansible/attempts.js';
 import { createApp, type Api } from '../../src/api/app.js';
 import { Jobs } from '../../src/api/jobs/jobs.js';
 import { Nodes } from '../../src/api/temporal/nodes.js';
 import { Temporal } from '../../src/api/temporal/connection.js';
 import { Retention } from '../../src/api/temporal/retention.js';
+import { Outage } from '../../src/api/temporal/outage.js';
+import { Pulse } from '../../src/api/temporal/pulse.js';
+import { loadConfig } from '../../src/config.js';
+import { Foreground } from '../../src/foreground/foreground.js';
+import { Records } from '../../src/foreground/records.js';
 import { Slots } from '../../src/node/slots.js';
 import { AttemptStore } from '../../src/store/attempts.js';
 import { TokenFile } from '../../src/tokens/token-file.js';
@@ -34,17 +40,47 @@ export async function unreachableApi({ loopback = true } = {}): Promise<Unreacha
   await writeFile(path.join(folder, 'playbooks', 'hello.yml'), '- name: Hello\n  hosts: all\n');
   const lines: string[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => lines.push(line) });
-  const temporal = new Temporal({ address: '127.0.0.1:1', namespace: 'default', identity: 'test' });
+  const temporalAddress = '127.0.0.1:1';
+  const temporal = new Temporal({ address: temporalAddress, namespace: 'default', identity: 'test' });
   onTestFinished(() => temporal.close());
-  const store = new AttemptStore(path.join(folder, 'runs'), new Slots(path.join(folder, 'slots'), 1), 'here');
+  const slots = new Slots(path.join(folder, 'slots'), 1);
+  const store = new AttemptStore(path.join(folder, 'runs'), slots, 'here');
   const nodes = new Nodes(temporal);
+  const { root, python } = loadConfig({});
+  const outage = new Outage(temporalAddress);
+  onTestFinished(() => outage.stop());
+  const folders = new RunFolders(path.join(folder, 'runs'));
+  const foreground = new Foreground({
+    records: new Records(path.join(folder, 'foreground')),
+    attempts: createAttempts({
+      root,
+      python,
+      playbooksDir: path.join(folder, 'playbooks'),
+      inventoriesDir: path.join(folder, 'inventories'),
+      runsDir: path.join(folder, 'runs'),
+      killGraceMs: 1000,
+      env: {},
+    }),
+    slots,
+    store,
+    folders,
+    log,
+    nodeId: 'here',
+    confirmIntervalMs: 500,
+    killGraceMs: 1000,
+    requireSpace: () => Promise.resolve(),
+    enter: () => Promise.resolve(false),
+  });
   const app = createApp({
     temporal,
-    jobs: new Jobs(temporal, store, nodes, undefined),
+    jobs: new Jobs(temporal, store, nodes, foreground, undefined),
     nodes,
+    pulse: new Pulse(temporal, outage),
+    foreground,
+    fallback: undefined,
     store,
     order: { tenantWeights: new Map() },
-    folders: new RunFolders(path.join(folder, 'runs')),
+    folders,
     retention: new Retention(temporal, true),
     log,
     tokens: new TokenFile(path.join(folder, 'tokens.json')),

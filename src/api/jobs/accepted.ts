@@ -15,6 +15,8 @@ export const Accepted = z
     created_at: parts.created_at,
     created: z.boolean().describe('Whether this request started the run'),
     progress: parts.progress,
+    execution_mode: parts.execution_mode,
+    fallback_reason: parts.fallback_reason,
     links: parts.links,
   })
   .meta({ id: 'Accepted' });
@@ -35,6 +37,8 @@ export const SyncResult = z
     error: parts.error,
     job_id: parts.job_id,
     run_id: parts.run_id,
+    execution_mode: parts.execution_mode,
+    fallback_reason: parts.fallback_reason,
   })
   .meta({ id: 'SyncResult' });
 export type SyncResult = z.infer<typeof SyncResult>;
@@ -50,9 +54,11 @@ export function acknowledgementOf({
   status,
   created_at,
   progress,
+  execution_mode,
+  fallback_reason,
   links,
 }: JobDocument): Acknowledged {
-  return { job_id, run_id, name, status, created_at, progress, links };
+  return { job_id, run_id, name, status, created_at, progress, execution_mode, fallback_reason, links };
 }
 
 /** What is known of a run right after its start, when nothing more could be read. */
@@ -65,11 +71,14 @@ export function newlyAccepted(job: JobName, runId: string): Accepted {
     created_at: new Date().toISOString(),
     created: true,
     progress: { stage: 'placing', percent: null, message: 'Accepted', tasks_done: 0, tasks_total: null, eta: null },
+    execution_mode: 'workflow',
+    fallback_reason: null,
     links: linksOf({ job, runId }, true, undefined),
   };
 }
 
-export function syncResultOf({ status, result, failure, error, job_id, run_id }: JobDocument): SyncResult {
+export function syncResultOf(document: JobDocument): SyncResult {
+  const { status, result, failure, error, job_id, run_id, execution_mode, fallback_reason } = document;
   const { rc, stdout, stats } = result ?? { rc: null, stdout: '', stats: {} };
-  return { status, rc, stdout, stats, failure, error, job_id, run_id };
+  return { status, rc, stdout, stats, failure, error, job_id, run_id, execution_mode, fallback_reason };
 }

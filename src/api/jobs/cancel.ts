@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isForeground } from '../../job/evidence.js';
 import { workflowIdOf } from '../../job/names.js';
 import type { ApiContext } from '../context.js';
 import { grpc, hasGrpcCode } from '../temporal/connection.js';
@@ -12,11 +13,12 @@ const defaultReason = 'on request';
  * @returns false if it has closed meanwhile
  */
 export async function cancelJob(
-  { temporal }: ApiContext,
+  { temporal, foreground }: ApiContext,
   { run }: SeenRun,
   reason: string | undefined,
 ): Promise<boolean> {
   if (run.closed !== null || run.cancelRequested) return true;
+  if (isForeground(run)) return foreground.cancel(run.job, reason || defaultReason);
   const { namespace, identity } = temporal;
   const workflowExecution = { workflowId: workflowIdOf(run.job), runId: run.runId };
   const request = { namespace, identity, workflowExecution, requestId: randomUUID(), reason: reason || defaultReason };

@@ -1,5 +1,6 @@
+import type { Foreground } from '../../foreground/foreground.js';
 import { documentOf, type JobDocument, type OutputSummary } from '../../job/document.js';
-import type { AttemptEvidence, RunEvidence } from '../../job/evidence.js';
+import { isForeground, type AttemptEvidence, type RunEvidence } from '../../job/evidence.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { isFinished, isWaitingForSlot, placementOf, stateOf, type JobState } from '../../job/state.js';
 import { progressOf, unknownProgress, type LiveProgress } from '../../job/progress.js';
@@ -11,6 +12,7 @@ import { listedStatus } from '../lists/status.js';
 import type { Temporal } from '../temporal/connection.js';
 import { describeRun } from '../temporal/describe.js';
 import type { ListedRun } from '../temporal/listed-runs.js';
+import { enteredRun } from '../temporal/enter.js';
 import type { Nodes } from '../temporal/nodes.js';
 import { SharedCalls } from '../temporal/shared-calls.js';
 
@@ -33,20 +35,29 @@ export class Jobs {
     private readonly temporal: Temporal,
     private readonly store: AttemptStore,
     private readonly nodes: Nodes,
+    private readonly foreground: Pick<Foreground, 'evidence'>,
     private readonly temporalUi: string | undefined,
   ) {}
 
   /** A run as it is now, never older than the question; the latest without `runId`. Undefined if there is none. */
   see(job: JobName, runId?: string): Promise<SeenRun | undefined> {
     return this.#calls.get(`${workflowIdOf(job)} ${runId ?? ''}`, async () => {
-      const run = await describeRun(this.temporal, job, runId);
+      const run = await this.#find(job, runId);
       return run === undefined ? undefined : { run, state: await this.#state(run) };
     });
   }
 
   /** The document of a run. */
   async document({ run, state }: SeenRun): Promise<JobDocument> {
-    return documentOf(run, state, await this.#output(run, state), linksOf(run, isCancelable(state), this.temporalUi));
+    const temporalUi = isForeground(run) ? undefined : this.temporalUi;
+    return documentOf(run, state, await this.#output(run, state), linksOf(run, isCancelable(state), temporalUi));
+  }
+
+  /** Until Temporal has a job that ran in the foreground, it is what its record says. */
+  async #find(job: JobName, runId: string | undefined): Promise<RunEvidence | undefined> {
+    const local = await this.foreground.evidence(job, runId);
+    if (local !== undefined) return local;
+    return runId === job.name ? enteredRun(this.temporal, job) : describeRun(this.temporal, job, runId);
   }
 
   /** A run as lists show it. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RunEvidence } from '../../job/evidence.js';
+import { isForeground, type RunEvidence } from '../../job/evidence.js';
 import { jobIdOf, workflowIdOf, type JobName } from '../../job/names.js';
 import type { ApiContext } from '../context.js';
 import { Problem } from '../problem.js';
@@ -15,11 +15,12 @@ const lookMs = 200;
  * Deletes a finished job: its runs, by run id and the latest last, so that its name finds it until it is gone; then
  * their files on this machine. A run that starts meanwhile is not touched. May be repeated after any failure.
  * @param latest the finished run that the name has
- * @throws Problem `job-deleting` when Temporal takes longer than a minute
+ * @throws Problem `job-deleting` when Temporal takes longer than a minute; `job-entering`
  */
 export async function removeJob(context: ApiContext, latest: RunEvidence): Promise<void> {
   const { temporal } = context;
   const { job, runId } = latest;
+  if (isForeground(latest)) throw stillEntering(job);
   const until = Date.now() + patienceMs;
   const older = (await closedRuns(context, job)).filter(
     (run) => run.runId !== runId && run.createdAt <= latest.createdAt,
@@ -32,6 +33,15 @@ export async function removeJob(context: ApiContext, latest: RunEvidence): Promi
   );
   await deleteRuns(temporal, job, [runId], until);
   await removeForgottenFiles(context, job);
+}
+
+/** The problem of what can't be done with a job that ran in the foreground before Temporal has it. */
+export function stillEntering(job: JobName): Problem {
+  return new Problem(
+    'job-entering',
+    `${jobIdOf(job)} ran in the foreground, because Temporal was away, and is entered into Temporal when that is back. Repeat the request then`,
+    { headers: { 'retry-after': '5' } },
+  );
 }
 
 /**

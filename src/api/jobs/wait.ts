@@ -7,7 +7,7 @@ import { untilClosed } from '../temporal/close.js';
  * @param client aborts when the client is gone
  */
 export async function waitForEnd(
-  { temporal, ending }: ApiContext,
+  { temporal, foreground, ending }: ApiContext,
   job: JobName,
   runId: string,
   waitMs: number,
@@ -21,7 +21,9 @@ export async function waitForEnd(
   for (const reason of reasons) reason.addEventListener('abort', stop);
   try {
     if (reasons.some(({ aborted }) => aborted)) return;
-    await untilClosed(temporal, job, runId, waitMs, wait.signal);
+    // One in the foreground has its name for its run id.
+    if (runId === job.name) await foreground.untilEnded(job, waitMs, wait.signal);
+    else await untilClosed(temporal, job, runId, waitMs, wait.signal);
   } finally {
     for (const reason of reasons) reason.removeEventListener('abort', stop);
   }

@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api } from '../app.js';
 import type { ApiContext } from '../context.js';
-import { readiness } from '../temporal/readiness.js';
+import { ForegroundCounts } from './get-health.js';
 
 const Check = z.string().openapi({ description: '`ok`, or what is wrong' });
 
@@ -10,13 +10,21 @@ const Ready = z.object({
   checks: z
     .object({ temporal: Check, worker: Check, workflows: Check })
     .optional()
-    .openapi({ description: 'Not given to a caller without a token where tokens are needed' }),
+    .openapi({ description: 'These are not given to a caller without a token where tokens are needed' }),
+  queue: z
+    .object({ pending: z.int(), running: z.int() })
+    .nullable()
+    .optional()
+    .openapi({ description: 'Jobs in Temporal that have not ended; null while Temporal is away' }),
+  foreground: ForegroundCounts.optional(),
 });
 
 const route = createRoute({
   method: 'get',
   path: '/readyz',
-  summary: 'Whether jobs would be served now',
+  summary: 'Whether all jobs would be served now',
+  description:
+    'Answers within two seconds. While Temporal is away unnamed jobs may be served nevertheless: `checks.temporal` says so.',
   security: [],
   responses: {
     200: { description: 'They would', content: { 'application/json': { schema: Ready } } },
@@ -24,14 +32,19 @@ const route = createRoute({
   },
 });
 
-/** `GET /readyz`: whether Temporal answers, a worker asks for work, and workflows make progress. */
-export function getReady(app: Api, { temporal }: ApiContext): void {
+/** `GET /readyz`: whether Temporal answers, a worker asks for work, and workflows make progress; and how much there is to do. */
+export function getReady(app: Api, { pulse, foreground, fallback }: ApiContext): void {
+  const meanwhile = fallback === undefined ? '' : '; unnamed jobs run in the foreground, others are answered with 503';
   app.openapi(route, async (c) => {
-    const { temporal: engine, worker, workflows } = await readiness(temporal);
-    const isReady = [engine, worker, workflows].every((trouble) => trouble === null);
-    const checks = { temporal: engine ?? 'ok', worker: worker ?? 'ok', workflows: workflows ?? 'ok' };
+    const [{ temporal, worker, workflows, queue }, counts] = await Promise.all([pulse.ask(), foreground.counts()]);
+    const isReady = [temporal, worker, workflows].every((trouble) => trouble === null);
+    const checks = {
+      temporal: temporal === null ? 'ok' : `${temporal}${meanwhile}`,
+      worker: worker ?? 'ok',
+      workflows: workflows ?? 'ok',
+    };
     // Counts of jobs are no business of a passer-by.
-    const told = c.get('caller') === undefined ? {} : { checks };
+    const told = c.get('caller') === undefined ? {} : { checks, queue, foreground: counts };
     return isReady
       ? c.json({ status: 'ready' as const, ...told }, 200)
       : c.json({ status: 'not_ready' as const, ...told }, 503);

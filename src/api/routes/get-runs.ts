@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { JobDocument } from '../../job/document.js';
+import { isForeground } from '../../job/evidence.js';
 import type { Api } from '../app.js';
 import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
@@ -46,7 +47,7 @@ export function getRuns(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
     const job = jobOfPath(c);
     const latest = await seeRun(context, job, undefined);
-    const listed = await runIdsOf(context.temporal, job);
+    const listed = isForeground(latest.run) ? [] : await runIdsOf(context.temporal, job);
     const older = listed.filter((runId) => runId !== latest.run.runId);
     const items = [await summaryOf(context, latest)];
     const wanted = older.slice(0, maxRuns - 1);

@@ -5,6 +5,8 @@ import { playbookNameOf, type JobName } from '../../job/names.js';
 import { JobSpec } from '../../job/spec.js';
 import { isFinished } from '../../job/state.js';
 import { Accepted, acceptedOf, newlyAccepted, SyncResult, syncResultOf } from '../jobs/accepted.js';
+import { startInForeground } from '../jobs/fallback.js';
+import { stillEntering } from '../jobs/remove.js';
 import { submit, type Submitted } from '../jobs/submit.js';
 import { withinRetention } from '../jobs/ttl.js';
 import { waitForEnd } from '../jobs/wait.js';
@@ -44,7 +46,8 @@ const route = createRoute({
   method: 'post',
   path: '/api/v1/jobs',
   summary: 'Submit a job',
-  description: 'Starts a run of the job, or finds the one that its name already has.',
+  description:
+    'Starts a run of the job, or finds the one that its name already has. While Temporal is away, a job without a name and an Idempotency-Key may run in the foreground (`execution_mode`): then this answers when it ended.',
   ...requireScope('jobs:write', limitBody, requireJson({ optional: false }), refuseForeignPlaybook),
   request: {
     query: SubmitParameters,
@@ -53,7 +56,8 @@ const route = createRoute({
   },
   responses: {
     200: {
-      description: 'The job was there; or, with `sync`, its result; or, with `wait`, the job as `GET` shows it',
+      description:
+        'The job was there, or has run in the foreground; or, with `sync`, its result; or, with `wait`, the job as `GET` shows it',
       content: { 'application/json': { schema: z.union([Accepted, SyncResult, JobDocument]) } },
     },
     202: {
@@ -61,7 +65,7 @@ const route = createRoute({
       headers: z.object({ location: z.string().openapi({ description: 'The job' }) }),
       content: { 'application/json': { schema: z.union([Accepted, JobDocument]) } },
     },
-    ...problemAnswers(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    ...problemAnswers(400, 401, 403, 404, 409, 413, 415, 422, 503, 507),
   },
 });
 
@@ -78,7 +82,10 @@ export function postJob(app: Api, context: ApiContext): void {
 
     const client = c.req.raw.signal;
     const job = jobOf(callerOf(c).tenant, spec, key);
-    const submitted = await submit(context, job, spec, client);
+    const isNamed = spec.name !== undefined || key !== undefined;
+    const inForeground = await startInForeground(context, job, spec, isNamed, client);
+    if (isNamed && (await context.foreground.evidence(job)) !== undefined) throw stillEntering(job);
+    const submitted = inForeground ?? (await submit(context, job, spec, client));
     c.header('location', jobPath(job));
     const status = submitted.created ? 202 : 200;
 
@@ -95,7 +102,11 @@ export function postJob(app: Api, context: ApiContext): void {
       if (seen === undefined) return c.json(newlyAccepted(job, submitted.runId), 202);
       return c.json(await context.jobs.document(seen), isFinished(seen.state) ? 200 : status);
     }
-    return c.json(await accepted(context, job, submitted), status);
+    const untilEnd = inForeground === undefined ? undefined : { forMs: context.syncMaxWaitMs, client };
+    const seen = await seeStarted(context, job, submitted, untilEnd);
+    if (seen === undefined) return c.json(newlyAccepted(job, submitted.runId), 202);
+    const hasRun = inForeground !== undefined && isFinished(seen.state);
+    return c.json(acceptedOf(await context.jobs.document(seen), submitted.created), hasRun ? 200 : status);
   });
 }
 
@@ -133,10 +144,4 @@ async function seeStarted(
     context.log.warn({ err: error, ...job }, 'accepted a job that could not be looked at');
     return undefined;
   }
-}
-
-async function accepted(context: ApiContext, job: JobName, submitted: Submitted): Promise<Accepted> {
-  const seen = await seeStarted(context, job, submitted);
-  if (seen === undefined) return newlyAccepted(job, submitted.runId);
-  return acceptedOf(await context.jobs.document(seen), submitted.created);
 }

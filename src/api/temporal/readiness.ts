@@ -1,10 +1,10 @@
 import proto from '@temporalio/proto';
-import { sharedTaskQueue } from '../../job/protocol.js';
+import { jobWorkflowType, sharedTaskQueue } from '../../job/protocol.js';
 import { Problem } from '../problem.js';
 import type { Temporal } from './connection.js';
 
 const { TaskQueueKind, TaskQueueType } = proto.temporal.api.enums.v1;
-const timeoutMs = 2_000;
+const timeoutMs = 1_500;
 /** A worker asks again at least this often; Temporal lists one that died for longer. */
 const pollerFreshMs = 70_000;
 
@@ -13,17 +13,39 @@ export interface Readiness {
   temporal: string | null;
   worker: string | null;
   workflows: string | null;
+  /** Null while it can't be known. */
+  queue: Queue | null;
 }
+
+/** The jobs of all tenants that have not ended. */
+export interface Queue {
+  /** They wait for a slot, for their start, for their tenant's turn or for their next attempt. */
+  pending: number;
+  running: number;
+}
+
+const unknown = 'not known while Temporal is away';
+
+/** While nobody listens at Temporal's address. */
+export const away: Readiness = {
+  temporal: 'Temporal does not answer',
+  worker: unknown,
+  workflows: unknown,
+  queue: null,
+};
 
 /** Asks Temporal whether jobs would be served now. */
 export async function readiness(engine: Temporal): Promise<Readiness> {
   try {
-    const [worker, workflows] = await Promise.all([workerTrouble(engine), workflowTrouble(engine)]);
-    return { temporal: null, worker, workflows };
+    const [worker, workflows, queue] = await Promise.all([
+      workerTrouble(engine),
+      workflowTrouble(engine),
+      openJobs(engine),
+    ]);
+    return { temporal: null, worker, workflows, queue };
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    const unknown = 'not known while Temporal is away';
-    return { temporal: 'Temporal does not answer', worker: unknown, workflows: unknown };
+    return away;
   }
 }
 
@@ -42,13 +64,22 @@ async function workerTrouble(engine: Temporal): Promise<string | null> {
 
 /** Temporal marks the workflows whose tasks fail again and again. */
 async function workflowTrouble(engine: Temporal): Promise<string | null> {
-  const query = `ExecutionStatus = 'Running' AND TemporalReportedProblems IS NOT NULL`;
-  const { count } = await engine.call(
-    (service) => service.countWorkflowExecutions({ namespace: engine.namespace, query }),
-    { timeoutMs },
-  );
-  const failing = Number(count);
+  const failing = await countOf(engine, `ExecutionStatus = 'Running' AND TemporalReportedProblems IS NOT NULL`);
   return failing === 0
     ? null
     : `The workflows of ${failing} job(s) make no progress because their tasks fail; their documents say why`;
+}
+
+/** As visibility has them: what starts or ends is counted a moment later. */
+async function openJobs(engine: Temporal): Promise<Queue> {
+  await engine.ensureSearchAttributes();
+  const open = `WorkflowType = '${jobWorkflowType}' AND ExecutionStatus = 'Running'`;
+  const [all, pending] = await Promise.all([countOf(engine, open), countOf(engine, `${open} AND status = 'pending'`)]);
+  return { pending, running: Math.max(0, all - pending) };
+}
+
+async function countOf(engine: Temporal, query: string): Promise<number> {
+  const request = { namespace: engine.namespace, query };
+  const { count } = await engine.call((service) => service.countWorkflowExecutions(request), { timeoutMs });
+  return Number(count);
 }

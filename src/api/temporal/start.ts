@@ -4,6 +4,7 @@ import { encodeMapToPayloads, encodeToPayloads } from '@temporalio/common/lib/in
 import { encodeUnifiedSearchAttributes } from '@temporalio/common/lib/converter/payload-search-attributes.js';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import proto, { type temporal } from '@temporalio/proto';
+import type { EndedJob } from '../../foreground/foreground.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { jobWorkflowType, sharedTaskQueue, type JobInput, type JobMemo } from '../../job/protocol.js';
 import { attributesAtStart } from '../../job/search-attributes.js';
@@ -17,6 +18,8 @@ const startTimeoutMs = 10_000;
 const workflowTaskTimeoutMs = 5000;
 /** Temporal refuses payloads of 2 MiB. */
 const payloadBytes = 1_900_000;
+
+type StartRequest = temporal.api.workflowservice.v1.IStartWorkflowExecutionRequest;
 
 /** How a job is ordered among others. */
 export interface Order {
@@ -37,7 +40,24 @@ export interface StartResult {
  * @throws Problem `temporal-unavailable` when it isn't known whether it started; `body-too-large`
  */
 export async function startJob(engine: Temporal, job: JobName, spec: JobSpec, order: Order): Promise<StartResult> {
-  const request = await startRequest(engine, job, spec, order);
+  return start(engine, await startRequest(engine, job, spec, order));
+}
+
+/**
+ * Starts the workflow of a job that has run without Temporal, and closes at once; or finds the run that its name has. May be
+ * repeated: it is there once.
+ * @throws Problem `temporal-unavailable` when it isn't known whether it started
+ */
+export async function startEnded(
+  engine: Temporal,
+  { job, spec, run, memo }: EndedJob,
+  order: Order,
+): Promise<StartResult> {
+  const request = await startRequest(engine, job, { ...spec, when_finished: 'return' }, order, { run, memo });
+  return start(engine, request);
+}
+
+async function start(engine: Temporal, request: StartRequest): Promise<StartResult> {
   await engine.ensureSearchAttributes();
   try {
     const { runId, started } = await engine.call((service) => service.startWorkflowExecution(request), {
@@ -56,14 +76,17 @@ async function startRequest(
   job: JobName,
   spec: JobSpec,
   { tenantLimit, tenantWeights }: Order,
-): Promise<temporal.api.workflowservice.v1.IStartWorkflowExecutionRequest> {
+  ended?: Pick<EndedJob, 'run' | 'memo'>,
+): Promise<StartRequest> {
   const input: JobInput = {
     tenant: job.tenant,
     playbook_name: job.playbookName,
     name: job.name,
     spec,
     ...(tenantLimit !== undefined && { tenant_limit: tenantLimit }),
+    ...(ended !== undefined && { foreground: ended.run }),
   };
+  const memo = { ...memoOf(input), ...(ended !== undefined && { foreground: ended.memo }) };
   const payloads = (await encodeToPayloads(converter, input)) ?? [];
   if (payloads.some(({ data }) => (data?.length ?? 0) > payloadBytes)) {
     throw new Problem(
@@ -76,12 +99,12 @@ async function startRequest(
     namespace,
     identity,
     // A call that is repeated underneath us is no second start.
-    requestId: randomUUID(),
+    requestId: ended?.memo.run_id ?? randomUUID(),
     workflowId,
     workflowType: { name: jobWorkflowType },
     taskQueue: { name: sharedTaskQueue },
     input: { payloads },
-    memo: { fields: await encodeMapToPayloads<string>(converter, { ...memoOf(input) }) },
+    memo: { fields: await encodeMapToPayloads<string>(converter, memo) },
     workflowIdConflictPolicy: WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
     workflowIdReusePolicy: reusePolicy(spec.when_finished),
     // A worker that dies with a workflow task in hand must not hold up its job for the usual 10 s.
