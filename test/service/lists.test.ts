@@ -151,7 +151,7 @@ describe(`of ${many} jobs`, () => {
     await coming.begin();
     try {
       const known = new Set(runs.map(({ runId }) => runId));
-      for (let round = 0; round < chaos(20, 200).rounds; round++) {
+      for (let round = 0; round < chaos(20, 60).rounds; round++) {
         const filter = randomFilter();
         const meant = expected(runs, filter);
         const limit = Math.min(500, Math.max(3, Math.ceil(meant.length / (5 + random() * 20))));

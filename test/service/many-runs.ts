@@ -57,13 +57,14 @@ export const pools = {
 
 const day = 86_400_000_000;
 
-/** A run that might have been, of the last day. */
+/** A run that might have been, of the last day, so that nothing of it has passed its ttl. */
 export function randomRun(random: () => number, tenant: string, number: number): { run: Run; way: Way } {
   // Mostly ended ones; some begin and end in the same instant as others.
   const way = random() < 0.03 ? 'open' : pick(random, ways.slice(0, -1));
   const now = Math.floor(Date.now() / 1000) * 1_000_000;
   const exact = random() < 0.8;
-  const start = now - day + (exact ? Math.floor(random() * day * 0.9) : Math.floor(random() * 20) * 3_600_000_000);
+  const start =
+    now - 0.9 * day + (exact ? Math.floor(random() * day * 0.8) : Math.floor(random() * 19) * 3_600_000_000);
   const close = way === 'open' ? null : start + (exact ? Math.floor(random() * 0.1 * day) : 60_000_000);
   const failure = way === 'failed' ? pick(random, failureKinds) : null;
   const run: Run = {

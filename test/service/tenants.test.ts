@@ -125,6 +125,16 @@ describe("another tenant's job", () => {
       }
     }
 
+    const listed = async (call: Call, query: string): Promise<string[]> =>
+      (await call('GET', `/api/v1/jobs?${query}`)).body.items.map((item: any) => item.job_id);
+    await until('it to be listed', async () => (await listed(ops, 'status=running')).includes('gate:hidden'));
+    for (const query of ['', 'name=hidden', 'tenant=ops', 'tenant=ops,dev&status=running', "tenant=' OR tenant='ops"])
+      expect(await listed(dev, query)).not.toContain('gate:hidden');
+    expect((await dev('GET', '/api/v1/jobs/counts?name=hidden')).body.total).toBe(0);
+    expect((await ops('GET', '/api/v1/jobs/counts?name=hidden')).body.total).toBe(1);
+    const { next_cursor: theirs } = (await ops('GET', '/api/v1/jobs?limit=1')).body;
+    expect((await dev('GET', `/api/v1/jobs?limit=1&cursor=${theirs}`)).status).toBe(422);
+
     const attemptsOf = async (call: Call): Promise<string[]> =>
       (await call('GET', '/api/v1/nodes')).body.items.flatMap((node: any) =>
         node.attempts.map((one: any) => one.job_id),
