@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -26,9 +27,13 @@ interface Run {
   run_id: string;
 }
 
+/** A run that has ended; a busy machine may have removed it already. */
 async function finished(service: Service, spec: object): Promise<Run> {
   const run = await service.submit(spec);
-  await service.ended(run.job_id);
+  await until(`the end of ${run.job_id}`, async () => {
+    const { status, body } = await service.get(`/api/v1/jobs/${run.job_id}?wait=5`);
+    return status === 404 || ['successful', 'failed'].includes(body.status);
+  });
   return run;
 }
 
@@ -82,11 +87,14 @@ describe('a service that cleans up often', () => {
   });
 
   it('files of a job that was deleted on another machine go when their ttl has passed', async () => {
-    const run = await finished(service, { playbook: 'hello.yml', name: 'remote', ttl: 8 });
     const other = await Service.prepare({ TEMPORAL_ADDRESS: service.temporalAddress });
     services.push(other);
     await other.start();
-    expect((await other.delete('/api/v1/jobs/hello:remote')).status).toBe(204);
+    let run;
+    do run = await finished(service, { playbook: 'hello.yml', ttl: 20 });
+    while (!existsSync(filesOf(service, run)));
+    expect((await other.delete(`/api/v1/jobs/${run.job_id}`)).status).toBe(204);
+    expect(existsSync(filesOf(service, run))).toBe(true);
     expect(await statusOf(service, run)).toBe(404);
     await untilGone(service, run);
   });
@@ -148,6 +156,34 @@ it('a Temporal database that is lost takes neither results nor running playbooks
   service.file('running.gate', '');
   await until('its files to be gone', () => !existsSync(filesOf(service, running)));
   expect(service.lines('running')).toEqual(['begun', 'passed']);
+});
+
+it('a run that another continues after a Reset, and their files, stay until that one has ended', async () => {
+  const service = await start();
+  const client = await service.temporal();
+  const base = await service.submit(service.gated('reset', { ttl: 0.1 }));
+  await service.reaches(base.job_id, 'running');
+  const { events } = await client.workflow.getHandle('default/gate/reset').fetchHistory();
+  const finish = events!.find((event) => event.workflowTaskCompletedEventAttributes);
+  const answer = await client.workflowService.resetWorkflowExecution({
+    namespace: 'default',
+    workflowExecution: { workflowId: 'default/gate/reset', runId: base.run_id },
+    workflowTaskFinishEventId: finish!.eventId!,
+    requestId: randomUUID(),
+    reason: 'an operator tries it',
+  });
+  await until('the other run to watch it', async () => {
+    const { run_id, status } = await service.job(base.job_id);
+    return run_id === answer.runId && status === 'running';
+  });
+  await delay(roundsMs);
+  expect(await statusOf(service, base, `?run=${base.run_id}`)).toBe(200);
+  expect(service.alive(base).length).toBeGreaterThan(0);
+
+  service.file('reset.gate', '');
+  await until('both to be gone', async () => (await statusOf(service, base)) === 404);
+  await untilGone(service, base);
+  expect(service.lines('reset')).toEqual(['begun', 'passed']);
 });
 
 const { rounds, seed } = chaos(4, 25);

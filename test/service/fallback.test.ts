@@ -40,7 +40,8 @@ const begun = (trace: string): Promise<boolean> =>
   until(`${trace} to have begun`, () => existsSync(path.join(service.folder, trace)));
 const records = (): string[] => {
   const folder = path.join(service.dataDir, 'foreground');
-  return existsSync(folder) ? readdirSync(folder) : [];
+  // One that is being removed has a name with a dot.
+  return existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith('.')) : [];
 };
 const slots = (): string[] => readdirSync(path.join(service.dataDir, 'slots'));
 const foreground = async (): Promise<{ running: number; to_enter: number }> =>

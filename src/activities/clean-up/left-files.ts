@@ -1,7 +1,8 @@
 import type { StoredRun } from '../../store/run-folders.js';
 import type { NodeContext } from '../context.js';
+import { EvidenceInUse } from './evidence-in-use.js';
 import { mayLive } from './liveness.js';
-import { findRun, isAway, listRuns, quoted, runsOf } from './temporal-runs.js';
+import { findRun, isAway, listRuns, quoted } from './temporal-runs.js';
 
 /** How many runs one visibility query asks for. */
 const batchSize = 100;
@@ -15,13 +16,17 @@ const runIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export class LeftFiles {
   /** Until when the files of a settled run are kept, in ms since 1970, by its id. Saves reading its records each time. */
   #keptUntil = new Map<string, number>();
+  #evidence: EvidenceInUse;
 
-  constructor(private readonly context: NodeContext) {}
+  constructor(private readonly context: NodeContext) {
+    this.#evidence = new EvidenceInUse(context);
+  }
 
   /** One look through all folders; what can't be removed now is left to the next. */
   async remove(signal: AbortSignal): Promise<void> {
     const remembered = this.#keptUntil;
     this.#keptUntil = new Map();
+    this.#evidence = new EvidenceInUse(this.context, this.#evidence);
     let past: StoredRun[] = [];
     for await (const run of this.context.folders.all()) {
       signal.throwIfAborted();
@@ -54,7 +59,7 @@ export class LeftFiles {
       try {
         // What was remembered may be older than a further attempt.
         const kept = await this.#lookUp(run);
-        if (kept !== undefined && kept < Date.now()) await removeForgotten(this.context, run);
+        if (kept !== undefined && kept < Date.now()) await removeForgotten(this.context, run, this.#evidence);
       } catch (error) {
         if (isAway(error)) throw error;
         this.context.log.error({ err: error, ...run }, 'the files of a run could not be removed');
@@ -63,17 +68,15 @@ export class LeftFiles {
   }
 }
 
-/** Removes the files of a run, unless Temporal has it or something of it may live. */
-export async function removeForgotten(context: NodeContext, run: StoredRun): Promise<void> {
-  if ((await isKnown(context, run)) || (await mayLive(context, run))) return;
-  await context.folders.remove(run.job, run.runId);
-}
-
-/** Whether Temporal has the run, or one whose evidence is kept by its id. Visibility may lag; a run's own record doesn't. */
-async function isKnown(context: NodeContext, { job, runId }: StoredRun): Promise<boolean> {
-  if ((await findRun(context, job, runId)) !== undefined) return true;
-  for await (const other of runsOf(context, job)) {
-    if ((await findRun(context, job, other.runId))?.evidenceRunId === runId) return true;
-  }
-  return false;
+/** Removes the files of a run, unless Temporal has it, or one that goes on with it, or something of it may live. */
+export async function removeForgotten(
+  context: NodeContext,
+  run: StoredRun,
+  evidence = new EvidenceInUse(context),
+): Promise<void> {
+  const { job, runId } = run;
+  // Visibility, which evidence rests on, may lag; a run's own record doesn't.
+  if ((await findRun(context, job, runId)) !== undefined || (await evidence.of(job)).has(runId)) return;
+  if (await mayLive(context, run)) return;
+  await context.folders.remove(job, runId);
 }
