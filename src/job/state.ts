@@ -108,11 +108,8 @@ function whatIsLeft(run: RunEvidence, attempt: AttemptEvidence | null): string {
   if (placement === null) return 'Canceling; it has not started';
   if (attempt !== null && (attempt.outcome !== null || attempt.over)) return 'Its processes are gone; closing';
   const ending = activity(run, 'end');
-  const trouble = ending?.lastFailure ?? null;
-  if (trouble !== null) return trouble;
-  return ending !== undefined && !ending.taken
-    ? `Waiting for node ${placement.node} to end it`
-    : `Ending it on node ${placement.node}`;
+  if (ending !== undefined && !ending.taken) return `Waiting for node ${placement.node} to end it${silence(ending)}`;
+  return ending?.lastFailure ?? `Ending it on node ${placement.node}`;
 }
 
 function closedState(run: RunEvidence, closed: RunClose, attempt: AttemptEvidence | null): JobState {

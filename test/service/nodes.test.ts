@@ -225,8 +225,11 @@ describe('two nodes', () => {
         return seen.filter(({ status }) => status === 'live').length === 2;
       });
     await bothLive();
+    const [before] = first.processesOf('temporal');
     first.kill('temporal');
-    const stopped = await until('Temporal to be started again', () => first.processesOf('temporal')[0]);
+    const stopped = await until('Temporal to be started again', () =>
+      first.processesOf('temporal').find(({ pid }) => pid !== before!.pid),
+    );
     process.kill(stopped.pid, 'SIGSTOP');
     await delay(10_000);
     process.kill(stopped.pid, 'SIGCONT');

@@ -119,7 +119,7 @@ export class Service {
   /** Ctrl-C, and the end of everything that `npm start` began. Running playbooks go on. */
   async interrupt(): Promise<void> {
     const parent = this.parent;
-    if (parent?.pid === undefined || parent.exitCode !== null) return;
+    if (parent?.pid === undefined || !this.runs) return;
     process.kill(-parent.pid, 'SIGINT');
     await until('npm start to end', () => parent.exitCode !== null || parent.signalCode !== null);
   }
