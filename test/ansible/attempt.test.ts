@@ -165,5 +165,5 @@ describe('an attempt', () => {
 async function commandByHand(bench: AttemptBench): Promise<string[]> {
   const program = path.join(path.dirname(loadConfig({}).python), 'ansible-playbook');
   const { argv } = JSON.parse(await readFile(path.join(bench.folder, 'attempt.json'), 'utf8')) as { argv: string[] };
-  return [program, ...argv.slice(argv.indexOf('ansible-playbook') + 1)];
+  return argv.slice(argv.indexOf(program));
 }
