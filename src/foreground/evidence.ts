@@ -1,6 +1,6 @@
 import type { PendingActivity, RunEvidence } from '../job/evidence.js';
 import type { Outcome } from '../job/outcome.js';
-import type { JobMemo } from '../job/protocol.js';
+import { memoAtStart, type JobMemo } from '../job/protocol.js';
 import { jobOf, type ForegroundRecord, type Order, type Progress } from './records.js';
 
 /** What the record of a job leaves open: what is seen of its attempt. */
@@ -18,7 +18,7 @@ export function foregroundMemo({ created_at, name, reason }: Order): NonNullable
 /** A record in the form of what Temporal would tell of such a run, so that its document is made as any other's. */
 export function evidenceOf({ order, cancel }: ForegroundRecord, progress: Progress, seen: Seen): RunEvidence {
   const { placement, attempts, retry_at, outcome } = progress;
-  const { tenant, playbook_name, name, spec, node, created_at } = order;
+  const { name, node, created_at } = order;
   const isOpen = outcome === null;
   return {
     job: jobOf(order),
@@ -28,13 +28,7 @@ export function evidenceOf({ order, cancel }: ForegroundRecord, progress: Progre
     closed: isOpen ? null : { as: closedAs(outcome), at: outcome.finished_at, reason: null, continuedBy: null },
     cancelRequested: isOpen && cancel !== null,
     memo: {
-      tenant,
-      playbook_name,
-      name,
-      playbook: spec.playbook,
-      workspace: spec.workspace,
-      metadata: spec.metadata,
-      ttl: spec.ttl,
+      ...memoAtStart(order),
       foreground: foregroundMemo(order),
       placement: placement === null ? null : { node, attempt: placement.attempt },
       retry_at,

@@ -167,6 +167,24 @@ export interface JobMemo {
   outcome?: Outcome;
 }
 
+/** The memo that a run has from its start. */
+export function memoAtStart({
+  tenant,
+  playbook_name,
+  name,
+  spec,
+}: Pick<JobInput, 'tenant' | 'playbook_name' | 'name' | 'spec'>): JobMemo {
+  return {
+    tenant,
+    playbook_name,
+    name,
+    playbook: spec.playbook,
+    workspace: spec.workspace,
+    metadata: spec.metadata,
+    ttl: spec.ttl,
+  };
+}
+
 /** The answer of the progress query. */
 export interface JobProgress {
   stage: 'admission' | 'placing' | 'running' | 'waiting' | 'ending' | 'ended';

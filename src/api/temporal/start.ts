@@ -6,7 +6,7 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import proto, { type temporal } from '@temporalio/proto';
 import type { EndedJob } from '../../foreground/foreground.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
-import { jobWorkflowType, sharedTaskQueue, type JobInput, type JobMemo } from '../../job/protocol.js';
+import { jobWorkflowType, sharedTaskQueue, memoAtStart, type JobInput } from '../../job/protocol.js';
 import { attributesAtStart } from '../../job/search-attributes.js';
 import type { JobSpec } from '../../job/spec.js';
 import { Problem } from '../problem.js';
@@ -86,7 +86,7 @@ async function startRequest(
     ...(tenantLimit !== undefined && { tenant_limit: tenantLimit }),
     ...(ended !== undefined && { foreground: ended.run }),
   };
-  const memo = { ...memoOf(input), ...(ended !== undefined && { foreground: ended.memo }) };
+  const memo = { ...memoAtStart(input), ...(ended !== undefined && { foreground: ended.memo }) };
   const payloads = (await encodeToPayloads(converter, input)) ?? [];
   if (payloads.some(({ data }) => (data?.length ?? 0) > payloadBytes)) {
     throw new Problem(
@@ -119,18 +119,6 @@ async function startRequest(
       summary: (await encodeToPayloads(converter, `${spec.playbook} (${job.name})`))?.[0] ?? null,
       details: (await encodeToPayloads(converter, askedFor(spec)))?.[0] ?? null,
     },
-  };
-}
-
-function memoOf({ tenant, playbook_name, name, spec }: JobInput): JobMemo {
-  return {
-    tenant,
-    playbook_name,
-    name,
-    playbook: spec.playbook,
-    workspace: spec.workspace,
-    metadata: spec.metadata,
-    ttl: spec.ttl,
   };
 }
 
