@@ -13,8 +13,11 @@ export function createEngineActivities(context: NodeContext): EngineActivities {
   return {
     requestAdmission: (tenant, request) => requestAdmission(context, tenant, request),
     closedJobs: async (workflowIds) => {
-      const open = await Promise.all(workflowIds.map((workflowId) => isOpen(context, workflowId)));
-      return workflowIds.filter((_workflowId, index) => open[index] === false);
+      const latest = await Promise.all(workflowIds.map((workflowId) => describeWorkflow(context, workflowId)));
+      return workflowIds.filter((_workflowId, index) => {
+        const run = latest[index];
+        return run === undefined || !isOpen(run);
+      });
     },
     giveUpJobs: (away) => giveUpJobs(context, away),
   };
@@ -38,6 +41,11 @@ export async function describeWorkflow(
   }
 }
 
+/** Whether a run may still go on. One that was paused is not closed, and waits for what it has running. */
+export function isOpen({ status }: Pick<WorkflowExecutionDescription, 'status'>): boolean {
+  return status.name === 'RUNNING' || status.name === 'PAUSED';
+}
+
 async function requestAdmission({ client }: NodeContext, tenant: string, request: AdmissionRequest): Promise<void> {
   await client.workflow.signalWithStart(tenantWorkflowType, {
     workflowId: tenantWorkflowId(tenant),
@@ -47,10 +55,6 @@ async function requestAdmission({ client }: NodeContext, tenant: string, request
     signalArgs: [request],
     staticSummary: `Admits the jobs of tenant ${tenant}`,
   });
-}
-
-async function isOpen(context: NodeContext, workflowId: string): Promise<boolean> {
-  return (await describeWorkflow(context, workflowId))?.status.name === 'RUNNING';
 }
 
 async function giveUpJobs({ client, nodeId, log }: NodeContext, { node, since }: AwayNode): Promise<void> {

@@ -4,7 +4,7 @@ import type { Outcome } from '../job/outcome.js';
 import { signals, type JobMemo, type LateResult } from '../job/protocol.js';
 import type { SlotHolder, TakenSlot } from '../node/slots.js';
 import { keyOf, type NodeContext } from './context.js';
-import { describeWorkflow } from './engine.js';
+import { describeWorkflow, isOpen } from './engine.js';
 
 /**
  * Looks through the slots for attempts whose workflow no longer waits for them: terminated in Temporal, or moved on.
@@ -35,7 +35,7 @@ async function sweepSlot(context: NodeContext, slot: TakenSlot): Promise<void> {
   const description = await runOf(context, holder);
   if (description === undefined) {
     await dropIfNothingRuns(context, holder);
-  } else if (description.status.name !== 'RUNNING') {
+  } else if (!isOpen(description)) {
     await endOrphan(context, holder, `its workflow was closed in Temporal (${description.status.name.toLowerCase()})`);
   } else if (hasMovedOn(description, holder)) {
     const outcome = await endOrphan(context, holder, 'its workflow has gone on without this attempt');
@@ -46,7 +46,7 @@ async function sweepSlot(context: NodeContext, slot: TakenSlot): Promise<void> {
 /** The run that an attempt belongs to: the one that placed it, or the one that continues that after a Reset (R5). */
 async function runOf(context: NodeContext, holder: SlotHolder): Promise<WorkflowExecutionDescription | undefined> {
   const own = await describeWorkflow(context, holder.workflow_id, holder.run_id);
-  if (own?.status.name === 'RUNNING') return own;
+  if (own !== undefined && isOpen(own)) return own;
   const latest = await describeWorkflow(context, holder.workflow_id);
   return latest?.raw.workflowExecutionInfo?.firstRunId === holder.run_id ? latest : own;
 }

@@ -16,11 +16,13 @@ export class OwnTemporal {
   private constructor(
     private readonly port: number,
     private readonly uiPort: number,
+    private readonly options: readonly string[],
   ) {}
 
-  static async start(): Promise<OwnTemporal> {
+  /** @param options further ones of the server's command line */
+  static async start(...options: string[]): Promise<OwnTemporal> {
     const [port, uiPort] = await freePorts(2);
-    const temporal = new OwnTemporal(port!, uiPort!);
+    const temporal = new OwnTemporal(port!, uiPort!, options);
     await temporal.start();
     return temporal;
   }
@@ -37,7 +39,7 @@ export class OwnTemporal {
       TEMPORAL_UI_PORT: String(this.uiPort),
     });
     const [program = '', ...args] = temporalServer(config, findTemporal(config), this.folder);
-    this.server = spawn(program, args, { stdio: 'ignore' });
+    this.server = spawn(program, [...args, ...this.options], { stdio: 'ignore' });
     await until('Temporal to listen', () => answers('127.0.0.1', this.port));
   }
 
