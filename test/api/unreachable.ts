@@ -33,14 +33,19 @@ export interface UnreachableApi {
   submit: (body: unknown, query?: string) => Promise<Response>;
 }
 
-/** @param loopback whether it is one that only this machine reaches */
-export async function unreachableApi({ loopback = true } = {}): Promise<UnreachableApi> {
+/**
+ * @param loopback whether it is one that only this machine reaches
+ * @param temporalAddress by default one at which nobody listens
+ */
+export async function unreachableApi({
+  loopback = true,
+  temporalAddress = '127.0.0.1:1',
+} = {}): Promise<UnreachableApi> {
   const folder = await temporaryFolder();
   for (const part of ['playbooks', 'inventories', 'runs', 'slots']) await mkdir(path.join(folder, part));
   await writeFile(path.join(folder, 'playbooks', 'hello.yml'), '- name: Hello\n  hosts: all\n');
   const lines: string[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => lines.push(line) });
-  const temporalAddress = '127.0.0.1:1';
   const temporal = new Temporal({ address: temporalAddress, namespace: 'default', identity: 'test' });
   onTestFinished(() => temporal.close());
   const slots = new Slots(path.join(folder, 'slots'), 1);

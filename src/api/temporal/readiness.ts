@@ -1,3 +1,4 @@
+import { isGrpcServiceError } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import { jobWorkflowType, sharedTaskQueue } from '../../job/protocol.js';
 import { Problem } from '../problem.js';
@@ -44,8 +45,10 @@ export async function readiness(engine: Temporal): Promise<Readiness> {
     ]);
     return { temporal: null, worker, workflows, queue };
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    return away;
+    if (error instanceof Problem) return away;
+    // It may lack what we ask for, or not let us in: then jobs aren't served, and whoever looks is to learn why.
+    if (isGrpcServiceError(error)) return { ...away, temporal: `Temporal refuses to answer: ${error.details}` };
+    throw error;
   }
 }
 
