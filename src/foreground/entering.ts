@@ -43,7 +43,7 @@ export class Entering {
     }
   }
 
-  /** Tries all, until Temporal turns out to be away. Whether any was entered. */
+  /** Tries all, until one fails, as all do while Temporal is away. Whether any was entered. */
   async #pass(): Promise<boolean> {
     let isProgress = false;
     for (const name of [...this.#names]) {
@@ -54,6 +54,9 @@ export class Entering {
         isProgress = true;
       } catch (error) {
         this.log.info({ err: error, name }, 'a job that ran in the foreground is not in Temporal yet');
+        // To the end of the line: one that Temporal won't take must not keep the others from it.
+        this.#names.delete(name);
+        this.#names.add(name);
         break;
       }
     }

@@ -310,6 +310,26 @@ it('of a job whose API died before it was accepted nothing is left; one of anoth
   expect((await service.get('/api/v1/jobs/hello:unaccepted')).status).toBe(404);
 });
 
+it('a job that Temporal will not take keeps no other one from being entered', async () => {
+  await start();
+  await temporal.kill();
+  const [taken, other] = [await submit({ playbook: 'hello.yml' }), await submit({ playbook: 'hello.yml' })];
+  for (const { pid } of service.processesOf('api')) signal(pid, 'SIGSTOP');
+  await temporal.start();
+  const client = await service.temporal();
+  // Somebody gives its name away before the API comes to enter it.
+  await until('a run to have the name', () =>
+    client.workflow.start('else', { workflowId: `default/hello/${taken.body.name}`, taskQueue: 'else' }).then(
+      () => true,
+      () => false,
+    ),
+  );
+  for (const { pid } of service.processesOf('api')) signal(pid, 'SIGCONT');
+  await until('the other one to be entered', () => !records().includes(other.body.name));
+  expect(records()).toEqual([taken.body.name]);
+  expect(await service.job(other.body.job_id)).toMatchObject({ status: 'successful', execution_mode: 'foreground' });
+});
+
 /** Waits until nothing is under way, neither in Temporal nor in the foreground. */
 async function idle(): Promise<void> {
   const counts = async (): Promise<(number | undefined)[]> => {
