@@ -10,6 +10,7 @@ import type { EngineActivities } from '../activities/index.js';
 import { signals, type JobInput } from '../job/protocol.js';
 import { tenantSignals, tenantWorkflowId } from '../job/tenant-protocol.js';
 import type { Board } from './board.js';
+import { isResumed } from './resumed.js';
 
 /** A job's share of its tenant's limit; nothing where there is no limit. */
 export class Admission {
@@ -22,7 +23,7 @@ export class Admission {
     });
   }
 
-  /** Waits until the job may be placed. False if it was canceled before. */
+  /** Waits until the job may be placed. False if it was canceled before, and nothing of it can run. */
   async obtain(board: Board, canceled: Promise<'canceled'>): Promise<boolean> {
     const { tenant, tenant_limit: limit, spec } = this.input;
     if (limit === undefined) return true;
@@ -34,8 +35,9 @@ export class Admission {
     this.asked = true;
     await requestAdmission(tenant, { workflow_id: workflowInfo().workflowId, priority: spec.priority, limit });
     const next = await Promise.race([condition(() => this.isAdmitted), canceled]);
-    if (next !== 'canceled') board.isAdmitted();
-    return next !== 'canceled';
+    const goesOn = next !== 'canceled' || isResumed();
+    if (goesOn) board.isAdmitted();
+    return goesOn;
   }
 
   /** Lets the next job of the tenant in. */

@@ -27,6 +27,7 @@ import { backoffBeforeNext } from '../job/retry.js';
 import { Admission } from './admission.js';
 import { Board } from './board.js';
 import { Interruptions, type GivenUp } from './interruptions.js';
+import { isResumed } from './resumed.js';
 import { hasSearchAttributes } from './version.js';
 
 /** Silence is not death (R4): an activity is repeated until it answers, however long its node stays away. */
@@ -88,7 +89,8 @@ async function runToTheEnd(input: JobInput, board: Board, interruptions: Interru
     if (backoff === undefined || (rerun && interruptions.isCanceled)) return outcome;
     board.retryAt(new Date(Date.now() + backoff).toISOString());
     const next = rerun ? undefined : await Promise.race([sleep(Math.max(1, backoff)), interruptions.canceled]);
-    if (next === 'canceled') return canceledAfter(outcome);
+    // After a Reset the next attempt may run already.
+    if (next === 'canceled' && !isResumed()) return canceledAfter(outcome);
   }
 }
 
@@ -113,20 +115,18 @@ async function findPlace(
   board: Board,
   canceled: Promise<'canceled'>,
 ): Promise<Placement | 'canceled'> {
-  const { workflowId, runId, originalExecutionRunId } = workflowInfo();
+  const { workflowId, originalExecutionRunId } = workflowInfo();
   board.placing();
-  const isResumed = runId !== originalExecutionRunId;
   // Placing takes milliseconds: where no answer comes, its worker has died, and another may try.
   const { place } = proxyActivities<PlacementActivities>({
     ...untilAnswered,
     startToCloseTimeout: '10s',
     // No other command than the original run's: this is replayed against what was copied from its history.
-    ...(isResumed && { taskQueue: resumedTaskQueue }),
+    ...(isResumed() && { taskQueue: resumedTaskQueue }),
     summary: `Find a node with a free slot (attempt ${number})`,
   });
   const placing = place({ workflow_id: workflowId, run_id: originalExecutionRunId, attempt: number, input });
-  // After a Reset something may run already: it has to be found before it can be ended.
-  return isResumed ? placing : Promise.race([placing, canceled]);
+  return isResumed() ? placing : Promise.race([placing, canceled]);
 }
 
 /** Has the attempt run, or ended if the job is canceled; or gives it up. */

@@ -2,9 +2,12 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import proto, { type temporal } from '@temporalio/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { until } from './processes.js';
+import { signal, until } from './processes.js';
 import { Service, type Answer } from './service.js';
+
+const { RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL } = proto.temporal.api.enums.v1.ResetReapplyExcludeType;
 
 /** Two nodes, so that a run that is placed anew could well be placed elsewhere. */
 let first: Service;
@@ -20,8 +23,10 @@ afterAll(async () => {
   await first.destroy();
 });
 
+type Options = Partial<temporal.api.workflowservice.v1.IResetWorkflowExecutionRequest>;
+
 /** Resets the latest run of a job to its nth workflow task, as the Web UI does; the run that goes on. */
-async function reset(name: string, nth: number): Promise<string> {
+async function reset(name: string, nth: number, options: Options = {}): Promise<string> {
   const workflowId = `default/gate/${name}`;
   const completed = await until('a workflow task of it to be completed', async () => {
     const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
@@ -35,6 +40,7 @@ async function reset(name: string, nth: number): Promise<string> {
     workflowTaskFinishEventId: completed.at(Math.min(nth, completed.length - 1))!.eventId!,
     requestId: randomUUID(),
     reason: 'an operator tries it',
+    ...options,
   });
   return answer.runId;
 }
@@ -120,6 +126,39 @@ describe('a Reset in Temporal', () => {
     expect(await first.ended(job.job_id)).toMatchObject({ status: 'canceled' });
     expect(copies(job)).toBe(0);
     expect(first.lines('canceled')).toEqual(['begun']);
+  });
+
+  it('of a running job of a tenant with a limit, canceled before it is admitted again: likewise', async () => {
+    const limited = await first.secondApi({ MAX_CONCURRENT_PER_TENANT: '1' });
+    const job = (await first.post(`${limited}/api/v1/jobs`, first.gated('admitted'))).body;
+    await until('it to have begun', () => existsSync(path.join(first.folder, 'admitted')));
+    const workers = [first, second].flatMap((service) => service.processesOf('worker'));
+    for (const { pid } of workers) signal(pid, 'SIGSTOP');
+    await reset('admitted', 0, { resetReapplyExcludeTypes: [RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL] });
+    await first.post(`/api/v1/jobs/${job.job_id}/cancel`);
+    for (const { pid } of workers) signal(pid, 'SIGCONT');
+    expect(await first.ended(job.job_id)).toMatchObject({ status: 'canceled' });
+    expect(copies(job)).toBe(0);
+    expect(first.lines('admitted')).toEqual(['begun']);
+  });
+
+  it('of a job whose second attempt runs, canceled before it comes to that: likewise', async () => {
+    const retry = { max_attempts: 2, backoff: [15], on: ['lost', 'killed'] };
+    const job = await first.submit(first.gated('second', { retry }));
+    const second = path.join(first.folder, 'second');
+    await until('it to have begun', () => existsSync(second));
+    for (const { pid } of first.alive(job)) signal(pid, 'SIGKILL');
+    await until('its second attempt to have begun', () => first.lines('second').length === 2);
+    await reset('second', 0);
+    await until('the new run to wait for its second attempt', async () => {
+      const { status, progress } = await first.job(job.job_id);
+      return status === 'pending' && progress.stage === 'waiting';
+    });
+    expect(copies(job)).toBe(1);
+    await first.post(`/api/v1/jobs/${job.job_id}/cancel`);
+    expect(await first.ended(job.job_id)).toMatchObject({ status: 'canceled', attempt: 2 });
+    expect(copies(job)).toBe(0);
+    expect(first.lines('second')).toEqual(['begun', 'begun']);
   });
 
   it('of a running job while no node has a free slot: it goes on all the same', async () => {
