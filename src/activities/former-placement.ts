@@ -1,17 +1,22 @@
-import { WorkflowNotFoundError } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { temporal } from '@temporalio/proto';
 import type { Placement, PlaceRequest } from '../job/protocol.js';
 import type { NodeContext } from './context.js';
+import { describeWorkflow } from './engine.js';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 
 const historyTimeoutMs = 5_000;
 
+/** A run whose history would tell is gone from Temporal. */
+export class RunGoneError extends Error {
+  override readonly name = 'RunGoneError';
+}
+
 /**
  * Where the attempt was placed by a run that the asking one continues after a Reset in Temporal (R5): it may live there,
  * and its token is in that run's history. Undefined if none placed it.
- * @throws Error when the history of such a run is gone: whether it placed the attempt can't be known then
+ * @throws RunGoneError when the history of such a run is gone: whether it placed the attempt can't be known then
  */
 export async function formerPlacement(
   context: NodeContext,
@@ -55,15 +60,15 @@ async function placementIn(
   return undefined;
 }
 
-async function historyOf({ client }: NodeContext, workflowId: string, runId: string): Promise<HistoryEvent[]> {
+async function historyOf(context: NodeContext, workflowId: string, runId: string): Promise<HistoryEvent[]> {
   try {
-    const handle = client.workflow.getHandle(workflowId, runId);
-    const { events } = await client.withDeadline(Date.now() + historyTimeoutMs, () => handle.fetchHistory());
+    const handle = context.client.workflow.getHandle(workflowId, runId);
+    const { events } = await context.client.withDeadline(Date.now() + historyTimeoutMs, () => handle.fetchHistory());
     return events ?? [];
   } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError)) throw error;
-    throw new Error(
-      `run ${runId}, which this one continues after a Reset, is gone from Temporal: whether its attempt runs somewhere can't be known. Cancel the job, and submit it again`,
+    if ((await describeWorkflow(context, workflowId, runId)) !== undefined) throw error;
+    throw new RunGoneError(
+      `Run ${runId}, which it continues after a Reset, is gone from Temporal: whether this attempt was started can't be known`,
       { cause: error },
     );
   }

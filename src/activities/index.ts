@@ -1,12 +1,12 @@
 import type { Attendance, AwayNode } from '../job/node-protocol.js';
 import type { Outcome } from '../job/outcome.js';
-import type { AttemptRef, Placement, PlaceRequest } from '../job/protocol.js';
+import type { AttemptRef, LostPlacement, Placement, PlaceRequest } from '../job/protocol.js';
 import type { AdmissionRequest } from '../job/tenant-protocol.js';
 
 /** Served from the shared queue, by whichever node has a free slot. */
 export interface PlacementActivities {
-  /** Reserves a slot and an attempt folder with a token. Starts nothing. */
-  place(request: PlaceRequest): Promise<Placement>;
+  /** Reserves a slot and an attempt folder with a token, or finds those that a run had before its Reset. Starts nothing. */
+  place(request: PlaceRequest): Promise<Placement | LostPlacement>;
 }
 
 /** Served from the queue of the node where the attempt lives. */

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { bootId } from '../ansible/identity.js';
-import type { Placement, PlaceRequest } from '../job/protocol.js';
+import type { LostPlacement, Placement, PlaceRequest } from '../job/protocol.js';
 import { holderOf, keyOf, type NodeContext } from './context.js';
-import { formerPlacement } from './former-placement.js';
+import { formerPlacement, RunGoneError } from './former-placement.js';
 
 /**
  * Reserves a slot, then the attempt folder with its token (R1, R7). Repeated on the same node it finds both again.
@@ -10,9 +10,13 @@ import { formerPlacement } from './former-placement.js';
  * @throws Error when the last free slot was taken by another process of this node, an earlier attempt of the run has not
  *   ended here, or the disk is full; Temporal repeats it
  */
-export async function place(context: NodeContext, request: PlaceRequest, currentRunId: string): Promise<Placement> {
+export async function place(
+  context: NodeContext,
+  request: PlaceRequest,
+  currentRunId: string,
+): Promise<Placement | LostPlacement> {
   const { nodeId, slots, attempts } = context;
-  const former = await formerPlacement(context, request, currentRunId);
+  const former = await formerPlacement(context, request, currentRunId).catch(lostWithItsRun);
   if (former !== undefined) return former;
   await context.requireSpace();
   await refuseBesideEarlier(context, request);
@@ -34,6 +38,11 @@ export async function place(context: NodeContext, request: PlaceRequest, current
     heartbeat_timeout_ms: heartbeatTimeoutMs,
     retry_interval_ms: retryIntervalMs,
   };
+}
+
+function lostWithItsRun(error: unknown): LostPlacement {
+  if (error instanceof RunGoneError) return { lost: error.message };
+  throw error;
 }
 
 /** An attempt that was given up while this node was away is ended by its sweep before another may run here (R4). */

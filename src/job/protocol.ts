@@ -95,6 +95,12 @@ export interface Placement {
   retry_interval_ms: number;
 }
 
+/** The attempt may have been placed before, and nobody can tell any more where: no other may be started (R1). */
+export interface LostPlacement {
+  /** Why. */
+  lost: string;
+}
+
 /** The argument of the activity that finds a node for an attempt. */
 export interface PlaceRequest {
   workflow_id: string;

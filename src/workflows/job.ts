@@ -20,13 +20,14 @@ import {
   type JobInput,
   type JobProgress,
   type LateResult,
+  type LostPlacement,
   type Milestone,
   type Placement,
 } from '../job/protocol.js';
 import { backoffBeforeNext } from '../job/retry.js';
 import { Admission } from './admission.js';
 import { Board } from './board.js';
-import { Interruptions, type GivenUp } from './interruptions.js';
+import { Interruptions } from './interruptions.js';
 import { isResumed } from './resumed.js';
 import { hasSearchAttributes } from './version.js';
 
@@ -82,8 +83,9 @@ async function runAdmitted(input: JobInput, board: Board): Promise<Outcome> {
 
 async function runToTheEnd(input: JobInput, board: Board, interruptions: Interruptions): Promise<Outcome> {
   for (let number = 1; ; number++) {
-    const { outcome, rerun } = await attempt(input, number, board, interruptions);
-    if (outcome.status !== 'failed') return outcome;
+    const { outcome, further } = await attempt(input, number, board, interruptions);
+    if (outcome.status !== 'failed' || further === 'never') return outcome;
+    const rerun = further === 'always';
     const backoff = rerun ? 0 : backoffBeforeNext(input.spec.retry, number, outcome.failure.kind);
     // After a cancel nothing more is started; that what was given up is gone, nobody has seen.
     if (backoff === undefined || (rerun && interruptions.isCanceled)) return outcome;
@@ -96,14 +98,15 @@ async function runToTheEnd(input: JobInput, board: Board, interruptions: Interru
 
 interface Ended {
   outcome: Outcome;
-  /** Another attempt is to follow, whatever the retry policy says. */
-  rerun: boolean;
+  /** Whether another attempt is to follow: `always` and `never` whatever the retry policy says. */
+  further: 'by_policy' | 'always' | 'never';
 }
 
 async function attempt(input: JobInput, number: number, board: Board, interruptions: Interruptions): Promise<Ended> {
   const placed = await findPlace(input, number, board, interruptions.canceled);
   // Nothing was scheduled that could start it; a reservation that was made is dropped by its node's sweep.
-  if (placed === 'canceled') return { outcome: neverStarted(), rerun: false };
+  if (placed === 'canceled') return { outcome: neverStarted(), further: 'never' };
+  if ('lost' in placed) return { outcome: failed('lost', placed.lost), further: 'never' };
   const ended = await watch(input, placed, board, interruptions);
   board.attemptEnded({ attempt: number, node: placed.node, outcome: ended.outcome });
   return ended;
@@ -114,7 +117,7 @@ async function findPlace(
   number: number,
   board: Board,
   canceled: Promise<'canceled'>,
-): Promise<Placement | 'canceled'> {
+): Promise<Placement | LostPlacement | 'canceled'> {
   const { workflowId, originalExecutionRunId } = workflowInfo();
   board.placing();
   // Placing takes milliseconds: where no answer comes, its worker has died, and another may try.
@@ -163,14 +166,15 @@ async function watch(
     ended = await Promise.race([gone.then(() => running), givenUp]);
     gone.catch(() => undefined);
   }
-  if (!('givenUp' in ended)) return { outcome: ended, rerun: false };
+  if (!('givenUp' in ended)) return { outcome: ended, further: 'by_policy' };
   running.catch(() => undefined);
   scope.cancel();
-  return { outcome: nodeLost(ended, board.startedAt), rerun: ended.rerun };
+  const outcome = failed('node_lost', ended.givenUp, board.startedAt);
+  return { outcome, further: ended.rerun ? 'always' : 'by_policy' };
 }
 
-function nodeLost({ givenUp }: GivenUp, started_at: string | null): Outcome {
-  const failure = { kind: 'node_lost', message: givenUp } as const;
+function failed(kind: 'lost' | 'node_lost', message: string, started_at: string | null = null): Outcome {
+  const failure = { kind, message };
   return { status: 'failed', failure, rc: null, stats: {}, started_at, finished_at: now(), leftovers: [] };
 }
 

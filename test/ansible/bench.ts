@@ -72,6 +72,7 @@ export async function openBench(job: Job): Promise<Bench> {
 /** Places the attempt as Temporal would have it done, and tells what `run` is then given. */
 export async function placed({ context }: Bench, { request }: Job): Promise<AttemptRef> {
   const placement = await place(context, request, request.run_id);
+  if ('lost' in placement) throw new Error(placement.lost);
   const { workflow_id, run_id } = request;
   return { ...placement, workflow_id, run_id, timeout: request.input.spec.timeout ?? null };
 }

@@ -161,6 +161,31 @@ describe('a Reset in Temporal', () => {
     expect(first.lines('second')).toEqual(['begun', 'begun']);
   });
 
+  it('of a running job whose former run is deleted before a worker reads it: lost, and what runs is ended', async () => {
+    const job = await begin('forgotten');
+    const workers = [first, second].flatMap((service) => service.processesOf('worker'));
+    for (const { pid } of workers) signal(pid, 'SIGSTOP');
+    await reset('forgotten', 0);
+    const former = { workflowId: 'default/gate/forgotten', runId: job.run_id };
+    await client.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution: former });
+    await until('the former run to be gone', () =>
+      client.workflow
+        .getHandle(former.workflowId, former.runId)
+        .describe()
+        .then(
+          () => false,
+          () => true,
+        ),
+    );
+    for (const { pid } of workers) signal(pid, 'SIGCONT');
+    expect(await first.ended(job.job_id)).toMatchObject({
+      status: 'failed',
+      failure: { kind: 'lost', message: expect.stringContaining(job.run_id) },
+    });
+    await until('nothing of it to live', () => copies(job) === 0);
+    expect(first.lines('forgotten')).toEqual(['begun']);
+  });
+
   it('of a running job while no node has a free slot: it goes on all the same', async () => {
     const fillers = ['full-1', 'full-2', 'full-3'];
     for (const name of fillers) await begin(name);
