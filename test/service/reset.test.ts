@@ -25,15 +25,15 @@ afterAll(async () => {
 
 type Options = Partial<temporal.api.workflowservice.v1.IResetWorkflowExecutionRequest>;
 
-/** Resets the latest run of a job to its nth workflow task, as the Web UI does; the run that goes on. */
-async function reset(name: string, nth: number, options: Options = {}): Promise<string> {
+/** Resets a run of a job (the latest if not given) to its nth workflow task, as the Web UI does; the run that goes on. */
+async function reset(name: string, nth: number, options: Options = {}, run?: string): Promise<string> {
   const workflowId = `default/gate/${name}`;
   const completed = await until('a workflow task of it to be completed', async () => {
-    const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
+    const { events } = await client.workflow.getHandle(workflowId, run).fetchHistory();
     const found = events!.filter((event) => event.workflowTaskCompletedEventAttributes);
     return found.length > 0 && found;
   });
-  const { runId } = await client.workflow.getHandle(workflowId).describe();
+  const { runId } = await client.workflow.getHandle(workflowId, run).describe();
   const answer = await client.workflowService.resetWorkflowExecution({
     namespace: 'default',
     workflowExecution: { workflowId, runId },
@@ -117,6 +117,24 @@ describe('a Reset in Temporal', () => {
     expect(after.result.stats).toEqual(before.result.stats);
     expect(after.finished_at).toBe(before.finished_at);
     expect(first.lines('finished')).toEqual(['begun', 'passed']);
+  });
+
+  it('of an older run: DELETE of the job leaves none of its runs', async () => {
+    first.file('older.gate', '');
+    const runs: string[] = [];
+    for (let n = 0; n < 2; n++) {
+      const { job_id, run_id } = await first.submit(first.gated('older', { when_finished: 'rerun' }));
+      await first.ended(job_id);
+      runs.push(run_id);
+    }
+    runs.push(await reset('older', 0, {}, runs[0]));
+    await until('the new run to end', async () => {
+      const document = await first.job('gate:older');
+      return document.run_id === runs.at(-1) && document.status === 'successful';
+    });
+    expect((await first.delete('/api/v1/jobs/gate:older')).status).toBe(204);
+    for (const run of runs) expect((await first.get(`/api/v1/jobs/gate:older?run=${run}`)).status).toBe(404);
+    expect((await first.get('/api/v1/jobs?name=older')).body.items).toEqual([]);
   });
 
   it('of a running job before it was placed, canceled at once: nothing of it lives when it says canceled', async () => {

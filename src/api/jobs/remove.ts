@@ -22,9 +22,8 @@ export async function removeJob(context: ApiContext, latest: RunEvidence): Promi
   const { job, runId } = latest;
   if (isForeground(latest)) throw stillEntering(job);
   const until = Date.now() + patienceMs;
-  const older = (await closedRuns(context, job)).filter(
-    (run) => run.runId !== runId && run.createdAt <= latest.createdAt,
-  );
+  // By their ends: what goes on after a Reset was created as long ago as what was reset, before the runs between the two.
+  const older = (await closedRuns(context, job)).filter((run) => run.runId !== runId && endOf(run) <= endOf(latest));
   await deleteRuns(
     temporal,
     job,
@@ -68,6 +67,10 @@ async function closedRuns({ temporal }: ApiContext, job: JobName): Promise<RunEv
     if (run !== undefined && run.closed !== null) closed.push(run);
   }
   return closed;
+}
+
+function endOf({ closed }: RunEvidence): string {
+  return closed?.at ?? '';
 }
 
 /** Deletes runs, and waits until Temporal knows them no more. */
