@@ -42,7 +42,8 @@ export async function tenant({ admitted, waiting, limit }: TenantInput): Promise
     const seen = changes;
     for (const workflowId of asksAgain.splice(0)) await tell(workflowId);
     while (queue.length > 0 && holders.size < limit) await admit();
-    if (workflowInfo().historyLength > maxHistory)
+    // Whoever asked again meanwhile is told first.
+    if (asksAgain.length === 0 && workflowInfo().historyLength > maxHistory)
       await continueAsNew<typeof tenant>({ admitted: [...holders], waiting: queue, limit });
     const isBusy = queue.length > 0;
     const isNews = await condition(() => changes !== seen, isBusy ? lookInterval : idleFor);
