@@ -29,6 +29,16 @@ export function isNoneOf(attribute: string, values: readonly string[]): string {
   return `${attribute} NOT IN (${quoted(values)})`;
 }
 
+/** The attribute has a value. */
+export function isSet(attribute: string): string {
+  return `${attribute} IS NOT NULL`;
+}
+
+/** The attribute has no value. */
+export function isUnset(attribute: string): string {
+  return `${attribute} IS NULL`;
+}
+
 /** The time is the given one or later. @param time RFC 3339 */
 export function isFrom(attribute: string, time: string): string {
   return `${attribute} >= ${quoted([time])}`;

@@ -3,18 +3,21 @@ import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { parseWorkflowId, type JobName } from '../../job/names.js';
 import type { Outcome } from '../../job/outcome.js';
 import { jobWorkflowType, sharedTaskQueue } from '../../job/protocol.js';
+import { all, equals, isBefore, isOneOf, isUnset } from '../../job/visibility.js';
 import type { NodeContext } from '../context.js';
 import { removeForgotten } from './left-files.js';
 import { mayLive } from './liveness.js';
-import { findRun, isAway, isInvalid, listRuns, memoOf, quoted, requestDeletion, runsOf } from './temporal-runs.js';
+import { findRun, isAway, isInvalid, listRuns, memoOf, requestDeletion, runsOf } from './temporal-runs.js';
 
 /** How long deleted runs are waited for before the one that is to go after them; then the next clean-up goes on. */
 const patienceMs = 10_000;
 const lookMs = 200;
 
-const closedJobs =
-  `WorkflowType = ${quoted(jobWorkflowType)} AND TaskQueue = ${quoted(sharedTaskQueue)} AND ` +
-  'ExecutionStatus IN ("Completed", "Failed", "Canceled", "Terminated", "TimedOut")';
+const closedJobs = all(
+  equals('WorkflowType', jobWorkflowType),
+  equals('TaskQueue', sharedTaskQueue),
+  isOneOf('ExecutionStatus', ['Completed', 'Failed', 'Canceled', 'Terminated', 'TimedOut']),
+);
 
 /**
  * Deletes from Temporal the runs whose `ttl` has passed since their end. With the latest run of a job goes the whole job, that
@@ -24,9 +27,9 @@ const closedJobs =
 export async function deleteExpiredRuns(context: NodeContext, signal: AbortSignal): Promise<void> {
   const now = new Date();
   const queries = [
-    `${closedJobs} AND expires_at < ${quoted(now.toISOString())}`,
+    all(closedJobs, isBefore('expires_at', now.toISOString())),
     // Closed without their last workflow task: terminated, mostly.
-    `${closedJobs} AND expires_at IS NULL`,
+    all(closedJobs, isUnset('expires_at')),
   ];
   try {
     for (const query of queries) await deleteListed(context, query, now, signal);

@@ -1,8 +1,9 @@
+import { isOneOf } from '../../job/visibility.js';
 import type { StoredRun } from '../../store/run-folders.js';
 import type { NodeContext } from '../context.js';
 import { EvidenceInUse } from './evidence-in-use.js';
 import { mayLive } from './liveness.js';
-import { findRun, isAway, listRuns, quoted } from './temporal-runs.js';
+import { findRun, isAway, listRuns } from './temporal-runs.js';
 
 /** How many runs one visibility query asks for. */
 const batchSize = 100;
@@ -51,8 +52,8 @@ export class LeftFiles {
   async #removeForgotten(runs: StoredRun[], signal: AbortSignal): Promise<void> {
     if (runs.length === 0) return;
     const known = new Set<string>();
-    const query = `RunId IN (${runs.map(({ runId }) => quoted(runId)).join(', ')})`;
-    for await (const { runId } of listRuns(this.context, query)) known.add(runId);
+    const ids = runs.map(({ runId }) => runId);
+    for await (const { runId } of listRuns(this.context, isOneOf('RunId', ids))) known.add(runId);
     for (const run of runs) {
       signal.throwIfAborted();
       if (known.has(run.runId)) continue;

@@ -1,6 +1,7 @@
 import { isGrpcServiceError, type WorkflowExecutionInfo } from '@temporalio/client';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import type { JobMemo } from '../../job/protocol.js';
+import { equals } from '../../job/visibility.js';
 import type { NodeContext } from '../context.js';
 import { describeWorkflow } from '../engine.js';
 
@@ -51,12 +52,7 @@ export async function* listRuns({ client }: NodeContext, query: string): AsyncGe
 
 /** All runs of a job. */
 export function runsOf(context: NodeContext, job: JobName): AsyncGenerator<WorkflowExecutionInfo> {
-  return listRuns(context, `WorkflowId = ${quoted(workflowIdOf(job))}`);
-}
-
-/** A value in a visibility query. */
-export function quoted(value: string): string {
-  return `"${value.replaceAll(/["\\]/g, '\\$&')}"`;
+  return listRuns(context, equals('WorkflowId', workflowIdOf(job)));
 }
 
 /** Has Temporal delete a closed run, by its id; it is gone somewhat later. No error if it is gone already. */

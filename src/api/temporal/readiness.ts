@@ -1,6 +1,7 @@
 import { isGrpcServiceError } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import { jobWorkflowType, sharedTaskQueue } from '../../job/protocol.js';
+import { all, equals, isSet } from '../../job/visibility.js';
 import { Problem } from '../problem.js';
 import type { Temporal } from './connection.js';
 
@@ -67,7 +68,7 @@ async function workerTrouble(engine: Temporal): Promise<string | null> {
 
 /** Temporal marks the workflows whose tasks fail again and again. */
 async function workflowTrouble(engine: Temporal): Promise<string | null> {
-  const failing = await countOf(engine, `ExecutionStatus = 'Running' AND TemporalReportedProblems IS NOT NULL`);
+  const failing = await countOf(engine, all(equals('ExecutionStatus', 'Running'), isSet('TemporalReportedProblems')));
   return failing === 0
     ? null
     : `The workflows of ${failing} job(s) make no progress because their tasks fail; their documents say why`;
@@ -76,9 +77,10 @@ async function workflowTrouble(engine: Temporal): Promise<string | null> {
 /** As visibility has them: what starts or ends is counted a moment later. */
 async function openJobs(engine: Temporal): Promise<Queue> {
   await engine.ensureSearchAttributes();
-  const open = `WorkflowType = '${jobWorkflowType}' AND ExecutionStatus = 'Running'`;
-  const [all, pending] = await Promise.all([countOf(engine, open), countOf(engine, `${open} AND status = 'pending'`)]);
-  return { pending, running: Math.max(0, all - pending) };
+  const open = all(equals('WorkflowType', jobWorkflowType), equals('ExecutionStatus', 'Running'));
+  const isPending = equals('status', 'pending');
+  const [total, pending] = await Promise.all([countOf(engine, open), countOf(engine, all(open, isPending))]);
+  return { pending, running: Math.max(0, total - pending) };
 }
 
 async function countOf(engine: Temporal, query: string): Promise<number> {
