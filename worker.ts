@@ -35,8 +35,11 @@ import { RunFolders } from './src/store/run-folders.js';
 /** A node's worker: wires the parts and serves until it is told to end. Attempts go on without it. */
 const config = loadConfig(process.env);
 const log = pino({ level: config.logLevel, base: { process: 'worker' } });
+/** Said of each worker that serves activities alone, as two of ours do on purpose. */
+const isExpected = (message: string): boolean => message.startsWith('No workflows registered');
 Runtime.install({
   logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+    if (isExpected(message)) return;
     log[level === 'ERROR' ? 'error' : 'warn']({ ...meta, err: meta?.error as unknown, error: undefined }, message);
   }),
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }), forward: {} } },
