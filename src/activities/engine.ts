@@ -4,6 +4,7 @@ import { jobWorkflowType, sharedTaskQueue, signals, type NodeLost } from '../job
 import { tenantSignals, tenantWorkflowId, tenantWorkflowType, type AdmissionRequest } from '../job/tenant-protocol.js';
 import { all, equals } from '../job/visibility.js';
 import type { NodeContext } from './context.js';
+import { cancelReason } from './end.js';
 import type { EngineActivities } from './index.js';
 
 const describeTimeoutMs = 10_000;
@@ -16,6 +17,7 @@ export function createEngineActivities(context: NodeContext): EngineActivities {
       const open = await Promise.all(workflowIds.map((workflowId) => isOpen(context, workflowId)));
       return workflowIds.filter((_workflowId, index) => open[index] === false);
     },
+    cancelReason: (run) => cancelReason(context, run),
     giveUpJobs: (away) => giveUpJobs(context, away),
   };
 }

@@ -25,6 +25,8 @@ export interface EngineActivities {
   requestAdmission(tenant: string, request: AdmissionRequest): Promise<void>;
   /** Those of these workflow IDs that have no open run. */
   closedJobs(workflowIds: string[]): Promise<string[]>;
+  /** Why a run was canceled, as whoever asked for it said. */
+  cancelReason(run: { workflowId: string; runId: string }): Promise<string>;
   /** Tells all jobs of a node that it has stayed away. Nothing if this node is the one. */
   giveUpJobs(away: AwayNode): Promise<void>;
 }

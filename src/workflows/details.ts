@@ -62,7 +62,7 @@ function ending(outcome: Outcome): string {
     case 'failed':
       return `failed (${outcome.failure.kind}) at ${outcome.finished_at}: ${outcome.failure.message}`;
     case 'canceled':
-      return `canceled at ${outcome.finished_at}`;
+      return `canceled at ${outcome.finished_at}: ${outcome.reason}`;
   }
 }
 

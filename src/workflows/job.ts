@@ -5,11 +5,12 @@ import {
   defineQuery,
   defineSignal,
   proxyActivities,
+  proxyLocalActivities,
   setHandler,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { NodeActivities, PlacementActivities } from '../activities/index.js';
+import type { EngineActivities, NodeActivities, PlacementActivities } from '../activities/index.js';
 import type { Outcome } from '../job/outcome.js';
 import {
   nodeTaskQueue,
@@ -27,7 +28,7 @@ import { backoffBeforeNext } from '../job/retry.js';
 import { Admission } from './admission.js';
 import { Board } from './board.js';
 import { Interruptions, type GivenUp } from './interruptions.js';
-import { hasSearchAttributes } from './version.js';
+import { asksWhyCanceled, hasSearchAttributes } from './version.js';
 
 /** Silence is not death (R4): an activity is repeated until it answers, however long its node stays away. */
 const untilAnswered = { startToCloseTimeout: '3650 days', retry: { backoffCoefficient: 1 } } as const;
@@ -75,8 +76,20 @@ async function runAdmitted(input: JobInput, board: Board): Promise<Outcome> {
     const admitted = await admission.obtain(board, interruptions.canceled);
     const outcome = admitted ? await runToTheEnd(input, board, interruptions) : neverStarted();
     await admission.release();
-    return outcome;
+    return withReason(outcome, board);
   });
+}
+
+/** Why it was canceled is told by the node that has ended it; where none had to, by the history alone. */
+async function withReason(outcome: Outcome, board: Board): Promise<Outcome> {
+  const isTold = board.progress.attempts.at(-1)?.outcome.status === 'canceled';
+  if (outcome.status !== 'canceled' || isTold || !asksWhyCanceled()) return outcome;
+  const { cancelReason } = proxyLocalActivities<EngineActivities>({
+    startToCloseTimeout: '10s',
+    retry: { backoffCoefficient: 1 },
+  });
+  const { workflowId, runId } = workflowInfo();
+  return { ...outcome, reason: await cancelReason({ workflowId, runId }) };
 }
 
 async function runToTheEnd(input: JobInput, board: Board, interruptions: Interruptions): Promise<Outcome> {
