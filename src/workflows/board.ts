@@ -1,4 +1,4 @@
-import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import { setCurrentDetails, upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { Outcome } from '../job/outcome.js';
 import type { AttemptRecord, JobInput, JobMemo, JobProgress, Milestone } from '../job/protocol.js';
 import type { SearchAttributeValues } from '../job/search-attributes.js';
@@ -82,7 +82,7 @@ export class Board {
   /** @param at RFC 3339; when the next attempt is due */
   retryAt(at: string): void {
     this.progress.stage = 'waiting';
-    this.note = `the next attempt is due at ${at}`;
+    this.note = `attempt ${this.progress.attempts.length + 1} is due at ${at}`;
     upsertMemo({ placement: null, started_at: null, retry_at: at, attempts: this.progress.attempts });
     this.attribute({ status: ['pending'] });
     this.show();
@@ -112,6 +112,8 @@ export class Board {
 
   private show(outcome?: Outcome): void {
     const { input, progress, milestone, note } = this;
-    setCurrentDetails(detailsOf({ input, progress, milestone, note, outcome }));
+    // One that has run in the foreground has its evidence by its name.
+    const evidenceRunId = input.foreground === undefined ? workflowInfo().originalExecutionRunId : input.name;
+    setCurrentDetails(detailsOf({ input, evidenceRunId, progress, milestone, note, outcome }));
   }
 }

@@ -5,6 +5,8 @@ import type { JobInput, JobProgress, Milestone } from '../job/protocol.js';
 /** What is known of a run when its details are written. */
 interface Known {
   input: JobInput;
+  /** The run that the attempts' folders are kept by. */
+  evidenceRunId: string;
   progress: JobProgress;
   milestone: Milestone | null;
   /** Why it waits. */
@@ -15,7 +17,8 @@ interface Known {
 /** A run in Markdown, for somebody who meets it in Temporal's Web UI: what, where, how far, why it waits, where its output is. */
 export function detailsOf(known: Known): string {
   const { input, progress, milestone } = known;
-  const { placement, attempts } = progress;
+  const { attempts } = progress;
+  const placement = current(progress);
   const job = jobIdOf({ playbookName: input.playbook_name, name: input.name });
   const lines = [
     `**${headline(known)}**`,
@@ -26,9 +29,21 @@ export function detailsOf(known: Known): string {
   if (milestone !== null && progress.stage === 'running') lines.push(`- How far: ${howFar(milestone)}`);
   for (const { attempt, node, outcome } of attempts)
     lines.push(`- Attempt ${attempt} on node \`${node}\`: ${ending(outcome)}`);
-  if (placement !== null)
-    lines.push(`- Output: \`GET /api/v1/jobs/${job}/stdout\`, or ${onDisk(input, placement.attempt)}`);
+  const written = lastWritten(known);
+  if (written !== null) lines.push(`- Output: \`GET /api/v1/jobs/${job}/stdout\`, or ${onDisk(known, written)}`);
   return lines.join('\n');
+}
+
+/** Where it is now; not where a former attempt was. */
+function current({ stage, placement }: JobProgress): JobProgress['placement'] {
+  return stage === 'running' || stage === 'ending' ? placement : null;
+}
+
+/** The last attempt that has begun, and so has output. */
+function lastWritten({ progress, milestone }: Known): { node: string; attempt: number } | null {
+  const placement = current(progress);
+  if (placement !== null && milestone !== null) return placement;
+  return progress.attempts.findLast(({ outcome }) => outcome.started_at !== null) ?? null;
 }
 
 function headline({ progress, milestone, note, outcome }: Known): string {
@@ -66,6 +81,8 @@ function ending(outcome: Outcome): string {
   }
 }
 
-function onDisk({ tenant, playbook_name, name }: JobInput, attempt: number): string {
-  return `\`runs/${tenant}/${playbook_name}/${name}/…/${attempt}/stdout.log\` in the data folder of its node`;
+function onDisk({ input, evidenceRunId }: Known, { node, attempt }: { node: string; attempt: number }): string {
+  const { tenant, playbook_name, name } = input;
+  const path = `runs/${tenant}/${playbook_name}/${name}/${evidenceRunId}/${attempt}/stdout.log`;
+  return `\`${path}\` in the data folder of node \`${node}\``;
 }

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import type { AttemptRecord, JobInput, JobProgress, Milestone } from '../../src/job/protocol.js';
+import type { Outcome } from '../../src/job/outcome.js';
+import { JobSpec } from '../../src/job/spec.js';
+import { detailsOf } from '../../src/workflows/details.js';
+
+const at = (minute: number): string => new Date(Date.UTC(2026, 0, 1, 0, minute)).toISOString();
+const input: JobInput = {
+  tenant: 'default',
+  playbook_name: 'site',
+  name: 'x',
+  spec: JobSpec.parse({ playbook: 'site.yml' }),
+};
+const placement = { node: 'n1', attempt: 1 };
+const milestone: Milestone = { attempt: 1, started_at: at(1), percent: 26, message: 'Copy files' };
+const failed: Outcome = {
+  status: 'failed',
+  failure: { kind: 'exit', message: 'ansible-playbook ended with rc 2' },
+  rc: 2,
+  stats: {},
+  started_at: at(1),
+  finished_at: at(2),
+  leftovers: [],
+};
+const first: AttemptRecord = { attempt: 1, node: 'n1', outcome: failed };
+const file = '`runs/default/site/x/run-1/1/stdout.log` in the data folder of node `n1`';
+
+function details(progress: Partial<JobProgress>, more: Partial<Parameters<typeof detailsOf>[0]> = {}): string {
+  return detailsOf({
+    input,
+    evidenceRunId: 'run-1',
+    progress: { stage: 'placing', placement: null, attempts: [], ...progress },
+    milestone: null,
+    note: null,
+    outcome: undefined,
+    ...more,
+  });
+}
+
+describe("what Temporal's Web UI shows of a job", () => {
+  it('that runs: where, and its output by a path to be copied', () => {
+    const shown = details({ stage: 'running', placement }, { milestone });
+    expect(shown).toContain(`**Running on node n1 since ${at(1)}**`);
+    expect(shown).toContain('- Where: node `n1`, attempt 1');
+    expect(shown).toContain(`or ${file}`);
+  });
+
+  it('that has not begun: no output', () => {
+    expect(details({})).not.toContain('Output');
+    expect(details({ stage: 'running', placement })).not.toContain('Output');
+    const launch: Outcome = { ...failed, failure: { kind: 'launch', message: 'no such program' }, started_at: null };
+    expect(details({ stage: 'waiting', attempts: [{ ...first, outcome: launch }] })).not.toContain('Output');
+  });
+
+  it('that waits for its next attempt: how the last one ended and its output, but no place where it would be now', () => {
+    const shown = details({ stage: 'waiting', placement, attempts: [first] }, { note: `attempt 2 is due at ${at(3)}` });
+    expect(shown).toContain(`**Waiting: attempt 2 is due at ${at(3)}**`);
+    expect(shown).not.toContain('Where');
+    expect(shown).toContain('- Attempt 1 on node `n1`: failed (exit)');
+    expect(shown).toContain(file);
+    const again = details({ stage: 'running', placement: { node: 'n2', attempt: 2 }, attempts: [first] });
+    expect(again).toContain('- Where: node `n2`, attempt 2');
+    expect(again).toContain(file);
+  });
+
+  it('that was canceled: why', () => {
+    const outcome: Outcome = { ...failed, status: 'canceled', reason: 'not tonight' };
+    expect(details({ stage: 'ended' }, { outcome })).toContain(`**Ended: canceled at ${at(2)}: not tonight**`);
+  });
+});
