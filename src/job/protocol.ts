@@ -42,6 +42,8 @@ export interface Milestone {
   attempt: number;
   /** RFC 3339. */
   started_at: string;
+  /** RFC 3339: when it had come so far. */
+  at?: string;
   percent: number | null;
   message: string | null;
 }
@@ -130,8 +132,8 @@ export interface RunHeartbeat {
   eta?: string | null;
   /** As many as fit into 2 kB, those in trouble first; counters that are not 0. */
   hosts?: Record<string, Partial<HostStats>>;
-  /** The last milestone that the workflow was told: its percent, and when (ms since 1970). */
-  told?: { percent: number; at: number } | null;
+  /** Up to which of the times at which milestones are told the workflow has been told one. */
+  told?: number | null;
 }
 
 /** One finished attempt, as the document shows it. */

@@ -21,7 +21,7 @@ export class Board {
 
   awaitsAdmission(limit: number): void {
     this.progress.stage = 'admission';
-    this.note = `its tenant has ${limit} job(s) placed or running, which is its limit`;
+    this.note = `its tenant has ${limit} job(s) placed or running, which is the limit (MAX_CONCURRENT_PER_TENANT)`;
     upsertMemo({ tenant_limit: limit });
     this.show();
   }

@@ -25,13 +25,15 @@ export function detailsOf(known: Known): string {
     '',
     `- Job \`${job}\` of tenant \`${input.tenant}\`: playbook \`${input.spec.playbook}\``,
   ];
+  const why = whyItWaits(known);
+  if (why !== null) lines.push(`- Why it waits: ${why}`);
   if (placement !== null) lines.push(`- Where: node \`${placement.node}\`, attempt ${placement.attempt}`);
   if (milestone !== null && progress.stage === 'running') lines.push(`- How far: ${howFar(milestone)}`);
   for (const { attempt, node, outcome } of attempts)
     lines.push(`- Attempt ${attempt} on node \`${node}\`: ${ending(outcome)}`);
   const written = lastWritten(known);
   if (written !== null) lines.push(`- Output: \`GET /api/v1/jobs/${job}/stdout\`, or ${onDisk(known, written)}`);
-  return lines.join('\n');
+  return lines.join('\n').replace(/(T\d\d:\d\d:\d\d)\.\d+Z/g, '$1Z');
 }
 
 /** Where it is now; not where a former attempt was. */
@@ -50,7 +52,7 @@ function headline({ progress, milestone, note, outcome }: Known): string {
   const node = progress.placement?.node ?? '';
   switch (progress.stage) {
     case 'admission':
-      return `Waiting: ${note}`;
+      return 'Waiting for other jobs of its tenant to end';
     case 'placing':
       return 'Waiting for a free slot on a node';
     case 'waiting':
@@ -64,10 +66,25 @@ function headline({ progress, milestone, note, outcome }: Known): string {
   }
 }
 
-function howFar({ percent, message }: Milestone): string {
+/** What the workflow knows of it: how many slots are taken, only those who ask for the job are told. */
+function whyItWaits({ progress: { stage, attempts }, note }: Known): string | null {
+  switch (stage) {
+    case 'admission':
+      return `${note}. It is its turn when one of them has ended, by priority, then in the order of submission`;
+    case 'placing':
+      return 'all slots are taken or kept for jobs ahead of it (by priority, then fairly among tenants), or no node can take it. `GET /api/v1/nodes` shows the slots, and the job itself how many are taken; what a node says that could not take it is in the tab _Pending Activities_, at `place`';
+    case 'waiting':
+      return `attempt ${attempts.at(-1)?.attempt} failed, as told below, and another one is to follow`;
+    default:
+      return null;
+  }
+}
+
+function howFar({ percent, message, at }: Milestone): string {
   const share = percent === null ? 'started' : `${percent} %`;
+  const when = at === undefined ? '' : ` at ${at}`;
   const now = message === null ? '' : ` (${message})`;
-  return `${share}${now}; newer figures are in the heartbeat of its pending activity \`run\``;
+  return `${share}${when}${now}; newer figures are in the tab _Pending Activities_, at \`run\``;
 }
 
 function ending(outcome: Outcome): string {

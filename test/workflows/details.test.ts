@@ -4,7 +4,7 @@ import type { Outcome } from '../../src/job/outcome.js';
 import { JobSpec } from '../../src/job/spec.js';
 import { detailsOf } from '../../src/workflows/details.js';
 
-const at = (minute: number): string => new Date(Date.UTC(2026, 0, 1, 0, minute)).toISOString();
+const at = (minute: number): string => `2026-01-01T00:0${minute}:00Z`;
 const input: JobInput = {
   tenant: 'default',
   playbook_name: 'site',
@@ -12,7 +12,13 @@ const input: JobInput = {
   spec: JobSpec.parse({ playbook: 'site.yml' }),
 };
 const placement = { node: 'n1', attempt: 1 };
-const milestone: Milestone = { attempt: 1, started_at: at(1), percent: 26, message: 'Copy files' };
+const milestone: Milestone = {
+  attempt: 1,
+  started_at: '2026-01-01T00:01:00.123Z',
+  at: at(4),
+  percent: 26,
+  message: 'Copy files',
+};
 const failed: Outcome = {
   status: 'failed',
   failure: { kind: 'exit', message: 'ansible-playbook ended with rc 2' },
@@ -42,7 +48,18 @@ describe("what Temporal's Web UI shows of a job", () => {
     const shown = details({ stage: 'running', placement }, { milestone });
     expect(shown).toContain(`**Running on node n1 since ${at(1)}**`);
     expect(shown).toContain('- Where: node `n1`, attempt 1');
+    expect(shown).toContain(
+      `- How far: 26 % at ${at(4)} (Copy files); newer figures are in the tab _Pending Activities_`,
+    );
     expect(shown).toContain(`or ${file}`);
+  });
+
+  it('that waits: for what, and where to learn more', () => {
+    expect(details({ stage: 'admission' }, { note: 'it has 2 running' })).toContain(
+      'Why it waits: it has 2 running. It',
+    );
+    expect(details({})).toMatch(/Why it waits: all slots are taken .*GET \/api\/v1\/nodes.*Pending Activities/);
+    expect(details({ stage: 'running', placement })).not.toContain('Why it waits');
   });
 
   it('that has not begun: no output', () => {
