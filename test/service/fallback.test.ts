@@ -95,8 +95,11 @@ it('while Temporal is away unnamed jobs run in the foreground and say why, and n
   ] as const)
     expect(await service.post('/api/v1/jobs', spec, headers)).toMatchObject({
       status: 503,
-      body: { type: '/problems/temporal-unavailable' },
+      body: { type: '/problems/temporal-unavailable', detail: expect.stringContaining('whether the name is taken') },
     });
+  const read = await service.get(`/api/v1/jobs/${before.job_id}`);
+  expect(read).toMatchObject({ status: 503, body: { type: '/problems/temporal-unavailable' } });
+  expect(read.body.detail).not.toMatch(/name|submi/i);
 
   const health = await service.get('/healthz');
   expect(health).toMatchObject({
@@ -157,7 +160,7 @@ it('a Temporal that listens and does not answer may have taken what was sent: 50
   temporal.freeze();
   expect(await submit(gated('frozen'))).toMatchObject({
     status: 503,
-    body: { type: '/problems/temporal-unavailable' },
+    body: { type: '/problems/temporal-unavailable', detail: expect.stringContaining('Idempotency-Key') },
   });
   expect(records()).toEqual([]);
   temporal.thaw();

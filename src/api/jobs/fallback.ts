@@ -10,6 +10,9 @@ import type { Submitted } from './submit.js';
 /** Leaves room for its outcome in what is entered into Temporal, which takes 2 MiB. */
 const specBytes = 1_300_000;
 
+const nameUnknown =
+  'Temporal is away, and nobody else knows whether the name is taken. Nothing was started; repeat the request later';
+
 /** When jobs run without Temporal. */
 export interface Fallback {
   outage: Outage;
@@ -38,7 +41,7 @@ export async function startInForeground(
   if (isNamed) {
     const since = outage.since === null ? null : await outage.look();
     if (since !== null && Date.now() - since.getTime() >= afterMs)
-      throw temporalUnavailable(new Error(reasonOf(outage, since)));
+      throw temporalUnavailable(new Error(reasonOf(outage, since)), nameUnknown);
     return undefined;
   }
   const since = await outage.lasting(afterMs, client);
