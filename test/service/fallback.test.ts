@@ -162,6 +162,9 @@ it('a Temporal that listens and does not answer may have taken what was sent: 50
     status: 503,
     body: { type: '/problems/temporal-unavailable', detail: expect.stringContaining('Idempotency-Key') },
   });
+  const { checks } = (await service.get('/readyz')).body;
+  expect(checks.temporal).toContain('503');
+  expect(checks.temporal).not.toContain('foreground');
   expect(records()).toEqual([]);
   temporal.thaw();
   service.file('frozen.gate', '');
