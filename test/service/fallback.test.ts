@@ -211,6 +211,24 @@ it('a job in the foreground outlives kill -9 of the API, runs once, and can be c
   expect(slots()).toEqual([]);
 });
 
+it('of a job in the foreground whose service ends, the POST is answered as it stands; it is found at the next start', async () => {
+  await start();
+  await temporal.kill();
+  const answer = submit(gated('left'));
+  await begun('left');
+  const job = await recorded();
+  await service.interrupt();
+  expect(await answer).toMatchObject({
+    status: 202,
+    body: { job_id: job.job_id, status: 'running', execution_mode: 'foreground' },
+  });
+  await temporal.start();
+  await service.start();
+  service.file('left.gate', '');
+  expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
+  expect(service.lines('left')).toEqual(['begun', 'passed']);
+});
+
 it('a foreground job that a crash destroyed is tried again as its policy says', async () => {
   await start();
   await temporal.kill();

@@ -13,6 +13,8 @@ const specBytes = 1_300_000;
 const nameUnknown =
   'Temporal is away, and nobody else knows whether the name is taken. Nothing was started; repeat the request later';
 
+const endsNow = 'Temporal is away, and the service ends. Nothing was started; repeat the request when it is back';
+
 /** When jobs run without Temporal. */
 export interface Fallback {
   outage: Outage;
@@ -21,7 +23,7 @@ export interface Fallback {
 }
 
 /** What a submission needs from the context. */
-type Context = Pick<ApiContext, 'fallback' | 'foreground' | 'log'>;
+type Context = Pick<ApiContext, 'fallback' | 'foreground' | 'log' | 'ending'>;
 
 /**
  * Starts a job in the foreground if that is allowed, and Temporal is known to be away before anything is sent to it (an
@@ -30,7 +32,7 @@ type Context = Pick<ApiContext, 'fallback' | 'foreground' | 'log'>;
  * @throws Problem `temporal-unavailable` for a named one while Temporal is known to be away, `no-free-slot`, `storage-full`
  */
 export async function startInForeground(
-  { fallback, foreground, log }: Context,
+  { fallback, foreground, log, ending }: Context,
   job: JobName,
   spec: JobSpec,
   isNamed: boolean,
@@ -44,8 +46,9 @@ export async function startInForeground(
       throw temporalUnavailable(new Error(reasonOf(outage, since)), nameUnknown);
     return undefined;
   }
-  const since = await outage.lasting(afterMs, client);
+  const since = await outage.lasting(afterMs, client, ending);
   client.throwIfAborted();
+  if (since === null && ending.aborted) throw temporalUnavailable(new Error('the service ends'), endsNow);
   if (since === null) return undefined;
   refuseLarge(spec);
   try {
