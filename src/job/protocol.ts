@@ -1,5 +1,5 @@
 import type { JobSpec } from './spec.js';
-import type { HostStats, Outcome } from './outcome.js';
+import type { HostStats, Outcome, Tasks } from './outcome.js';
 
 /** What the API, the workflow and the activities tell each other through Temporal. */
 
@@ -53,12 +53,16 @@ export interface NodeLost {
   node: string;
   /** RFC 3339: when it was last heard of. */
   since: string;
+  /** How far the job had come then. */
+  tasks?: Tasks | null;
 }
 
 /** An operator says that nothing of an attempt is to be waited for any more (R4). */
 export interface Abandonment {
   attempt: number;
   reason: string;
+  /** How far it had come when it was last heard of. */
+  tasks?: Tasks | null;
 }
 
 /** How an attempt ended that had been given up: on record, but no longer the answer. */

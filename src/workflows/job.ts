@@ -182,18 +182,20 @@ async function watch(
   return { outcome: nodeLost(ended, board.startedAt), rerun: ended.rerun };
 }
 
-function nodeLost({ givenUp }: GivenUp, started_at: string | null): Outcome {
+function nodeLost({ givenUp, tasks }: GivenUp, started_at: string | null): Outcome {
   const failure = { kind: 'node_lost', message: givenUp } as const;
-  return { status: 'failed', failure, rc: null, stats: {}, started_at, finished_at: now(), leftovers: [] };
+  const ended = { rc: null, stats: {}, ...(tasks != null && { tasks }), started_at, finished_at: now(), leftovers: [] };
+  return { status: 'failed', failure, ...ended };
 }
 
 /** Canceled between two attempts: the times are those of the last one. */
-function canceledAfter({ rc, stats, started_at, leftovers }: Outcome): Outcome {
+function canceledAfter({ rc, stats, tasks, started_at, leftovers }: Outcome): Outcome {
   return {
     status: 'canceled',
     reason: 'before its next attempt',
     rc,
     stats,
+    ...(tasks !== undefined && { tasks }),
     started_at,
     finished_at: now(),
     leftovers,
