@@ -1,10 +1,6 @@
 import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
-import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import type { AwayNode } from '../job/node-protocol.js';
-import { tasksOf } from '../job/progress.js';
-import { jobWorkflowType, sharedTaskQueue, signals, type NodeLost, type RunHeartbeat } from '../job/protocol.js';
+import { sharedTaskQueue } from '../job/protocol.js';
 import { tenantSignals, tenantWorkflowId, tenantWorkflowType, type AdmissionRequest } from '../job/tenant-protocol.js';
-import { all, equals } from '../job/visibility.js';
 import type { NodeContext } from './context.js';
 import { cancelReason } from './end.js';
 import type { EngineActivities } from './index.js';
@@ -20,7 +16,6 @@ export function createEngineActivities(context: NodeContext): EngineActivities {
       return workflowIds.filter((_workflowId, index) => open[index] === false);
     },
     cancelReason: (run) => cancelReason(context, run),
-    giveUpJobs: (away) => giveUpJobs(context, away),
   };
 }
 
@@ -42,19 +37,6 @@ export async function describeWorkflow(
   }
 }
 
-/** What was last heard of a job's attempt; undefined if nothing was. */
-async function lastHeartbeat(
-  context: NodeContext,
-  workflowId: string,
-  runId: string,
-): Promise<RunHeartbeat | undefined> {
-  const description = await describeWorkflow(context, workflowId, runId);
-  const watching = description?.raw.pendingActivities?.find(({ activityType }) => activityType?.name === 'run');
-  const payloads = watching?.heartbeatDetails?.payloads;
-  if (payloads == null || payloads.length === 0) return undefined;
-  return decodeFromPayloadsAtIndex<RunHeartbeat>(context.client.options.loadedDataConverter, 0, payloads);
-}
-
 async function requestAdmission({ client }: NodeContext, tenant: string, request: AdmissionRequest): Promise<void> {
   await client.workflow.signalWithStart(tenantWorkflowType, {
     workflowId: tenantWorkflowId(tenant),
@@ -68,25 +50,4 @@ async function requestAdmission({ client }: NodeContext, tenant: string, request
 
 async function isOpen(context: NodeContext, workflowId: string): Promise<boolean> {
   return (await describeWorkflow(context, workflowId))?.status.name === 'RUNNING';
-}
-
-async function giveUpJobs(context: NodeContext, { node, since }: AwayNode): Promise<void> {
-  const { client, nodeId, log } = context;
-  // It is back, and will tell for itself.
-  if (node === nodeId) return;
-  log.warn({ node, since }, 'a node stays away; jobs that asked for it are given up');
-  const query = all(
-    equals('WorkflowType', jobWorkflowType),
-    equals('ExecutionStatus', 'Running'),
-    equals('node', node),
-  );
-  for await (const { workflowId, runId } of client.workflow.list({ query })) {
-    try {
-      const tasks = tasksOf(await lastHeartbeat(context, workflowId, runId));
-      const lost: NodeLost = { node, since, tasks };
-      await client.workflow.getHandle(workflowId, runId).signal(signals.nodeLost, lost);
-    } catch (error) {
-      if (!(error instanceof WorkflowNotFoundError)) throw error;
-    }
-  }
 }

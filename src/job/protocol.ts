@@ -27,6 +27,10 @@ export const progressQuery = 'progress';
 export const signals = {
   /** From its node: a `Milestone`. */
   milestone: 'milestone',
+  /** From the workflow of a node: a `NodeSilence`, at most `toldSilences` times in a run. */
+  nodeSilent: 'node_silent',
+  /** From the workflow of a node that had been silent: its name. */
+  nodeBack: 'node_back',
   /** From the workflow of a node: a `NodeLost`. */
   nodeLost: 'node_lost',
   /** From an operator: an `Abandonment`. */
@@ -46,6 +50,18 @@ export interface Milestone {
   at?: string;
   percent: number | null;
   message: string | null;
+}
+
+/** Of how many silences of its nodes a run is told: its history must stay short where a node comes and goes. */
+export const toldSilences = 2;
+
+/** Nothing was heard of a node for NODE_TIMEOUT. */
+export interface NodeSilence {
+  node: string;
+  /** RFC 3339: when it was last heard of. */
+  since: string;
+  /** What was last heard of the job; null if nothing was. */
+  heard: Pick<Milestone, 'percent' | 'message'> | null;
 }
 
 /** A node has stayed away for longer than NODE_LOST_AFTER. */
@@ -168,6 +184,8 @@ export interface JobMemo {
   placement?: { node: string; attempt: number } | null;
   /** RFC 3339; when the current attempt was started, once its node has told (see `Milestone`). */
   started_at?: string | null;
+  /** How many silences of its nodes it was told of. */
+  silences?: number;
   retry_at?: string | null;
   attempts?: AttemptRecord[];
   outcome?: Outcome;

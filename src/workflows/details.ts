@@ -9,6 +9,8 @@ interface Known {
   evidenceRunId: string;
   progress: JobProgress;
   milestone: Milestone | null;
+  /** Its node is silent, or has been so often that no more is told of it; null where neither is the case. */
+  silence: { since: string; isOver: boolean } | null;
   /** Why it waits. */
   note: string | null;
   outcome: Outcome | undefined;
@@ -28,12 +30,32 @@ export function detailsOf(known: Known): string {
   const why = whyItWaits(known);
   if (why !== null) lines.push(`- Why it waits: ${why}`);
   if (placement !== null) lines.push(`- Where: node \`${placement.node}\`, attempt ${placement.attempt}`);
+  if (placement !== null) lines.push(...silenceOf(known, placement.node));
   if (milestone !== null && progress.stage === 'running') lines.push(`- How far: ${howFar(milestone)}`);
   for (const { attempt, node, outcome } of attempts)
     lines.push(`- Attempt ${attempt} on node \`${node}\`: ${ending(outcome)}`);
   const written = lastWritten(known);
   if (written !== null) lines.push(`- Output: \`GET /api/v1/jobs/${job}/stdout\`, or ${onDisk(known, written)}`);
   return lines.join('\n').replace(/(T\d\d:\d\d:\d\d)\.\d+Z/g, '$1Z');
+}
+
+/** What else there is to say, and to do, about a node that is silent. */
+function silenceOf({ input, silence, progress }: Known, node: string): string[] {
+  if (silence === null) return [];
+  if (silence.isOver)
+    return [
+      `- Its node has been silent again and again, last since ${silence.since}. Whether it is now is not told here any more: see the workflow \`node/${node}\`, or \`GET /api/v1/nodes\``,
+    ];
+  const job = jobIdOf({ playbookName: input.playbook_name, name: input.name });
+  const byPolicy = {
+    wait: 'it waits for its node, however long that takes (`on_node_lost: wait`)',
+    fail: 'it fails when its node has stayed away for NODE_LOST_AFTER (`on_node_lost: fail`)',
+    rerun: 'it runs again elsewhere when its node has stayed away for NODE_LOST_AFTER (`on_node_lost: rerun`)',
+  }[input.spec.on_node_lost];
+  return [
+    ...(progress.stage === 'running' ? [`- What becomes of it: ${byPolicy}`] : []),
+    `- What to do: start Longhaul on node \`${node}\` again. If it never comes back: \`POST /api/v1/jobs/${job}/abandon\` with a \`reason\``,
+  ];
 }
 
 /** Where it is now; not where a former attempt was. */
@@ -48,8 +70,10 @@ function lastWritten({ progress, milestone }: Known): { node: string; attempt: n
   return progress.attempts.findLast(({ outcome }) => outcome.started_at !== null) ?? null;
 }
 
-function headline({ progress, milestone, note, outcome }: Known): string {
+function headline(known: Known): string {
+  const { progress, milestone, silence, note, outcome } = known;
   const node = progress.placement?.node ?? '';
+  const silent = silence?.isOver === false ? `Node ${node} silent since ${silence.since}` : null;
   switch (progress.stage) {
     case 'admission':
       return 'Waiting for other jobs of its tenant to end';
@@ -58,8 +82,10 @@ function headline({ progress, milestone, note, outcome }: Known): string {
     case 'waiting':
       return `Waiting: ${note}`;
     case 'running':
+      if (silent !== null) return `${silent}; it may run on there; the job goes on when the node is back`;
       return milestone === null ? `Starting on node ${node}` : `Running on node ${node} since ${milestone.started_at}`;
     case 'ending':
+      if (silent !== null) return `${silent}; being canceled: its processes may run on there until the node is back`;
       return `Being canceled: node ${node} ends its processes`;
     case 'ended':
       return outcome === undefined ? 'Ended' : `Ended: ${ending(outcome)}`;
@@ -81,7 +107,7 @@ function whyItWaits({ progress: { stage, attempts }, note }: Known): string | nu
 }
 
 function howFar({ percent, message, at }: Milestone): string {
-  const share = percent === null ? 'started' : `${percent} %`;
+  const share = percent === null ? 'no figures yet' : `${percent} %`;
   const when = at === undefined ? '' : ` at ${at}`;
   const now = message === null ? '' : ` (${message})`;
   return `${share}${when}${now}; newer figures are in the tab _Pending Activities_, at \`run\``;

@@ -22,6 +22,7 @@ import {
   type JobProgress,
   type LateResult,
   type Milestone,
+  type NodeSilence,
   type Placement,
 } from '../job/protocol.js';
 import { backoffBeforeNext } from '../job/retry.js';
@@ -41,6 +42,8 @@ export async function job(input: JobInput): Promise<Outcome> {
   const board = new Board(input);
   setHandler(defineQuery<JobProgress>(progressQuery), () => board.progress);
   setHandler(defineSignal<[Milestone]>(signals.milestone), (milestone) => board.reached(milestone));
+  setHandler(defineSignal<[NodeSilence]>(signals.nodeSilent), (silence) => board.nodeIsSilent(silence));
+  setHandler(defineSignal<[string]>(signals.nodeBack), (node) => board.nodeIsBack(node));
   setHandler(defineSignal<[LateResult]>(signals.late), ({ attempt, outcome }) => board.reportedLate(attempt, outcome));
   const outcome = input.foreground === undefined ? await runAdmitted(input, board) : entered(input.foreground, board);
   board.ended(outcome);

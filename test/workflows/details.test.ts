@@ -37,6 +37,7 @@ function details(progress: Partial<JobProgress>, more: Partial<Parameters<typeof
     evidenceRunId: 'run-1',
     progress: { stage: 'placing', placement: null, attempts: [], ...progress },
     milestone: null,
+    silence: null,
     note: null,
     outcome: undefined,
     ...more,
@@ -52,6 +53,23 @@ describe("what Temporal's Web UI shows of a job", () => {
       `- How far: 26 % at ${at(4)} (Copy files); newer figures are in the tab _Pending Activities_`,
     );
     expect(shown).toContain(`or ${file}`);
+  });
+
+  it('whose node is silent: since when, how far it was, and what to do; and that it is so no more', () => {
+    const silence = { since: at(5), isOver: false };
+    const shown = details({ stage: 'running', placement }, { milestone, silence });
+    expect(shown).toContain(
+      `**Node n1 silent since ${at(5)}; it may run on there; the job goes on when the node is back**`,
+    );
+    expect(shown).toContain('- How far: 26 %');
+    expect(shown).toContain('POST /api/v1/jobs/site:x/abandon');
+    expect(details({ stage: 'ending', placement }, { milestone, silence })).toContain(
+      `**Node n1 silent since ${at(5)}`,
+    );
+    const last = details({ stage: 'running', placement }, { milestone, silence: { since: at(5), isOver: true } });
+    expect(last).toContain(`**Running on node n1 since ${at(1)}**`);
+    expect(last).toContain('not told here any more');
+    expect(details({ stage: 'ended', placement }, { silence })).not.toContain('silent');
   });
 
   it('that waits: for what, and where to learn more', () => {
