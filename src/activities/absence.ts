@@ -52,7 +52,9 @@ async function giveUpJobs(context: NodeContext, { node, since }: AwayNode): Prom
   context.log.warn({ node, since }, 'a node stays away; jobs that asked for it are given up');
   for (const job of await jobsOf(context, node)) {
     const description = await describeWorkflow(context, job.workflow_id, job.run_id);
-    if (description === undefined) continue;
+    const { spec } = (description?.memo ?? {}) as Partial<JobMemo>;
+    // One that waits for its node however long that takes has nothing to be told again.
+    if (description === undefined || spec?.on_node_lost === 'wait') continue;
     const tasks = tasksOf(await lastHeartbeat(context, description));
     await tell(context, job, signals.nodeLost, { node, since, tasks } satisfies NodeLost);
   }

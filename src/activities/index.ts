@@ -35,6 +35,6 @@ export interface AbsenceActivities {
   tellSilence(away: AwayNode): Promise<ToldJob[]>;
   /** Tells jobs that their node is back. */
   tellReturn(node: string, jobs: ToldJob[]): Promise<void>;
-  /** Tells all jobs of a node that it has stayed away. Nothing if this node is the one. */
+  /** Tells the jobs of a node that asked for it that it has stayed away. Nothing if this node is the one. */
   giveUpJobs(away: AwayNode): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import type { JobSpec } from './spec.js';
+import { submittedOf, type SubmittedSpec } from './submitted.js';
 import type { HostStats, Outcome, Tasks } from './outcome.js';
 
 /** What the API, the workflow and the activities tell each other through Temporal. */
@@ -177,6 +178,8 @@ export interface JobMemo {
   workspace: string;
   metadata: Record<string, unknown>;
   ttl: number;
+  /** What was submitted; absent in runs that earlier versions began. */
+  spec?: SubmittedSpec;
   /** Of a job that ran in the foreground: when it was accepted, RFC 3339, and the run id that its evidence is kept by. */
   foreground?: { created_at: string; run_id: string; reason: string };
   /** While it waits for other jobs of its tenant to end: how many may be placed or running. */
@@ -206,6 +209,7 @@ export function memoAtStart({
     workspace: spec.workspace,
     metadata: spec.metadata,
     ttl: spec.ttl,
+    spec: submittedOf(spec),
   };
 }
 
