@@ -12,6 +12,7 @@ import {
   type WorkerOptions,
 } from '@temporalio/worker';
 import { pino } from 'pino';
+import { createAbsenceActivities } from './src/activities/absence.js';
 import type { NodeContext } from './src/activities/context.js';
 import { createNodeActivities, createPlacementActivities } from './src/activities/create.js';
 import { createEngineActivities } from './src/activities/engine.js';
@@ -35,8 +36,11 @@ import { RunFolders } from './src/store/run-folders.js';
 /** A node's worker: wires the parts and serves until it is told to end. Attempts go on without it. */
 const config = loadConfig(process.env);
 const log = pino({ level: config.logLevel, base: { process: 'worker' } });
+/** Said of each worker that serves activities alone, as two of ours do on purpose. */
+const isExpected = (message: string): boolean => message.startsWith('No workflows registered');
 Runtime.install({
   logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+    if (isExpected(message)) return;
     log[level === 'ERROR' ? 'error' : 'warn']({ ...meta, err: meta?.error as unknown, error: undefined }, message);
   }),
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }), forward: {} } },
@@ -107,6 +111,7 @@ const presence = new Presence(
     incarnation: identity.own,
     host: os.hostname(),
     data_dir: config.dataDir,
+    slots: config.maxConcurrentPlaybooks,
     timeout_ms: config.nodeTimeoutMs,
     lost_after_ms: config.nodeLostAfterMs,
   },
@@ -125,7 +130,11 @@ const shared = await Worker.create({
   ...common,
   taskQueue: sharedTaskQueue,
   workflowBundle: { code: await readFile(path.join(config.root, 'dist', 'workflow-bundle.js'), 'utf8') },
-  activities: { ...createPlacementActivities(context), ...createEngineActivities(context) },
+  activities: {
+    ...createPlacementActivities(context),
+    ...createEngineActivities(context),
+    ...createAbsenceActivities(context),
+  },
   // A worker that was killed must not keep its workflows waiting for it.
   stickyQueueScheduleToStartTimeout: '1s',
   tuner: {

@@ -1,7 +1,8 @@
 """A line of JSON for everything that happens in a playbook, written at once.
 
 Each begins with `seq` and `event`, is at most some 16 KiB long, and has the whole truth of progress at its time: `done` and,
-where it can be estimated, `todo` (units of work: one task on one host). So a lost line loses nothing but itself.
+where it can be estimated, `todo` (units of work: one task on one host). Once a host has failed, what it had before it falls away;
+`known` is what there was in all before. So a lost line loses nothing but itself.
 """
 
 import json
@@ -19,6 +20,7 @@ description: Writes each event of a playbook run to the attempt folder, for prog
 
 MESSAGE_CHARACTERS = 2000
 NAME_CHARACTERS = 300
+FAILURE_CHARACTERS = 500
 HOSTS_PER_LINE = 50
 
 
@@ -28,14 +30,19 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "longhaul_events"
     CALLBACK_NEEDS_ENABLED = False
 
-    #: Where the lines go, and what counts the work (set by run_playbook.py), and the recap, kept for the result.
+    #: Where the lines go, and what counts the work (set by run_playbook.py); and for the result, the recap and the first
+    #: failure that cost a host the rest of its play.
     lines = None
     work = None
     stats = {}
+    failure = None
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._sequence = 0
+        self._total = None
+        self._known = None
+        self._failed_item = None
         self._meta = None
         self._lost = None
 
@@ -83,6 +90,8 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result, ignore_errors=False):
         self.work.answered(result)
         rescued = False if ignore_errors else bool(self.work.rescued(result))
+        if not ignore_errors and not rescued:
+            self._host_is_lost("failed", result)
         self._result("failed", result, ignored=bool(ignore_errors), rescued=rescued)
 
     def v2_runner_on_unreachable(self, result):
@@ -90,6 +99,7 @@ class CallbackModule(CallbackBase):
         self.work.answered(result)
         if not ignored:
             self.work.unreachable(result)
+            self._host_is_lost("unreachable", result)
         self._result("unreachable", result, ignored=ignored)
 
     def v2_runner_on_skipped(self, result):
@@ -115,7 +125,10 @@ class CallbackModule(CallbackBase):
 
     def _item(self, outcome, result):
         item = result._result.get("_ansible_item_label", result._result.get("item"))
-        fields = {"message": _message(result)} if outcome == "failed" else {}
+        fields = {}
+        if outcome == "failed":
+            fields = {"message": _message(result)}
+            self._failed_item = {**_who(result), **fields}
         self._write("item", **_who(result), outcome=outcome, item=_name(item), **fields)
 
     def _result(self, event, result, **fields):
@@ -129,6 +142,16 @@ class CallbackModule(CallbackBase):
             **fields,
         )
 
+    def _host_is_lost(self, event, result):
+        self._known = self._known or self._total
+        if type(self).failure is not None:
+            return
+        who = _who(result)
+        item = self._failed_item if "results" in result._result else None
+        # Of a loop the result only says that some item failed.
+        told = item["message"] if item and {**item, **who} == item else _message(result)
+        type(self).failure = {"event": event, **who, "message": told and told[:FAILURE_CHARACTERS]}
+
     def _write(self, event, **fields):
         if self.lines is None:
             return
@@ -140,6 +163,9 @@ class CallbackModule(CallbackBase):
         todo = self.work.todo
         if todo is not None:
             record["todo"] = todo
+            self._total = self.work.done + todo
+            if self._known is not None:
+                record["known"] = self._known = max(self._known, self._total)
         self.lines.append(json.dumps(record).encode() + b"\n")
 
 

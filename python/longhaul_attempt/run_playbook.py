@@ -75,6 +75,7 @@ def _put_on_record(folder, marker, rc, losses, recorder):
         "cause": cause,
         "at": time.time(),
         "stats": getattr(recorder, "stats", {}),
+        "failure": getattr(recorder, "failure", None),
         # After a cause nothing is left: the supervisor ends them all.
         "leftovers": leftovers if cause is None else [],
         "storage": {"lost_bytes": losses.bytes, "reason": losses.reason} if losses.bytes else None,

@@ -16,7 +16,10 @@ export async function end(context: NodeContext, ref: AttemptInTemporal, asking: 
  * Why the job was canceled, as its history has it: from our API, or from whoever used Temporal itself. It is there for
  * people; that it can't be had must not keep the processes alive.
  */
-async function cancelReason({ client, log }: NodeContext, { workflowId, runId }: RunInTemporal): Promise<string> {
+export async function cancelReason(
+  { client, log }: NodeContext,
+  { workflowId, runId }: RunInTemporal,
+): Promise<string> {
   const unknown = 'on request';
   try {
     const handle = client.workflow.getHandle(workflowId, runId);

@@ -1,9 +1,8 @@
 import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
-import type { AwayNode } from '../job/node-protocol.js';
-import { jobWorkflowType, sharedTaskQueue, signals, type NodeLost } from '../job/protocol.js';
+import { sharedTaskQueue } from '../job/protocol.js';
 import { tenantSignals, tenantWorkflowId, tenantWorkflowType, type AdmissionRequest } from '../job/tenant-protocol.js';
-import { all, equals } from '../job/visibility.js';
 import type { NodeContext } from './context.js';
+import { cancelReason } from './end.js';
 import type { EngineActivities } from './index.js';
 
 const describeTimeoutMs = 10_000;
@@ -19,7 +18,7 @@ export function createEngineActivities(context: NodeContext): EngineActivities {
         return run === undefined || !isOpen(run);
       });
     },
-    giveUpJobs: (away) => giveUpJobs(context, away),
+    cancelReason: (run) => cancelReason(context, run),
   };
 }
 
@@ -55,23 +54,4 @@ async function requestAdmission({ client }: NodeContext, tenant: string, request
     signalArgs: [request],
     staticSummary: `Admits the jobs of tenant ${tenant}`,
   });
-}
-
-async function giveUpJobs({ client, nodeId, log }: NodeContext, { node, since }: AwayNode): Promise<void> {
-  // It is back, and will tell for itself.
-  if (node === nodeId) return;
-  log.warn({ node, since }, 'a node stays away; jobs that asked for it are given up');
-  const lost: NodeLost = { node, since };
-  const query = all(
-    equals('WorkflowType', jobWorkflowType),
-    equals('ExecutionStatus', 'Running'),
-    equals('node', node),
-  );
-  for await (const { workflowId, runId } of client.workflow.list({ query })) {
-    try {
-      await client.workflow.getHandle(workflowId, runId).signal(signals.nodeLost, lost);
-    } catch (error) {
-      if (!(error instanceof WorkflowNotFoundError)) throw error;
-    }
-  }
 }

@@ -1,4 +1,4 @@
-import type { Attendance, AwayNode } from '../job/node-protocol.js';
+import type { Attendance, AwayNode, NodeState, ToldJob } from '../job/node-protocol.js';
 import type { Outcome } from '../job/outcome.js';
 import type { AttemptRef, LostPlacement, Placement, PlaceRequest } from '../job/protocol.js';
 import type { AdmissionRequest } from '../job/tenant-protocol.js';
@@ -15,8 +15,8 @@ export interface NodeActivities {
   run(ref: AttemptRef): Promise<Outcome>;
   /** Ends the attempt because its job was canceled; returns when nothing of it is left. */
   end(ref: AttemptRef): Promise<void>;
-  /** Tells, for as long as this worker serves the node, how the node is. */
-  attend(attendance: Attendance): Promise<void>;
+  /** Tells, for as long as this worker serves the node, how the node is; returns how it was last. */
+  attend(attendance: Attendance): Promise<NodeState>;
 }
 
 /** Calls of Temporal that a workflow can't make by itself. Local activities, of whichever worker has the workflow. */
@@ -25,6 +25,16 @@ export interface EngineActivities {
   requestAdmission(tenant: string, request: AdmissionRequest): Promise<void>;
   /** Those of these workflow IDs that have no open run. */
   closedJobs(workflowIds: string[]): Promise<string[]>;
-  /** Tells all jobs of a node that it has stayed away. Nothing if this node is the one. */
+  /** Why a run was canceled, as whoever asked for it said. */
+  cancelReason(run: { workflowId: string; runId: string }): Promise<string>;
+}
+
+/** What jobs are told of the absence of their node. Local activities as well. */
+export interface AbsenceActivities {
+  /** Tells the jobs of a node that it is silent; which ones. None if this node is the one. */
+  tellSilence(away: AwayNode): Promise<ToldJob[]>;
+  /** Tells jobs that their node is back. */
+  tellReturn(node: string, jobs: ToldJob[]): Promise<void>;
+  /** Tells the jobs of a node that asked for it that it has stayed away. Nothing if this node is the one. */
   giveUpJobs(away: AwayNode): Promise<void>;
 }

@@ -1,19 +1,19 @@
 import { signals, type AttemptRef, type Milestone, type RunHeartbeat } from '../job/protocol.js';
 import type { NodeContext, RunInTemporal } from './context.js';
 
-/** What ends sooner is not worth a line in the lists. */
-const youngMs = 1_000;
 const signalTimeoutMs = 5_000;
-/** Shares of the work, in percent, that are worth telling when the job is a long one. */
-const quarters = [25, 50, 75];
-const betweenMs = 60_000;
+/**
+ * When an attempt has run for so long, it is told how far it has come. What ends before the first is not worth a line in the
+ * lists; later ones are ever further apart, so that there are a few of them however long it runs (1, 4, 16, 64 minutes, 4 hours).
+ */
+const dueAfterMs = [1_000, ...[0, 1, 2, 3, 4].map((power) => 60_000 * 4 ** power)];
 
 /**
- * Tells the workflow of an attempt that it runs, and when a long one has come a quarter further: for lists and Temporal's
- * Web UI. A few signals in a run, however long it is. What was told is kept in the heartbeats, beyond this worker's end.
+ * Tells the workflow of an attempt that it runs, and now and then how far a long one has come: for lists and Temporal's Web UI.
+ * How often it was told is kept in the heartbeats, beyond this worker's end.
  */
 export class Milestones {
-  private told: { percent: number; at: number } | null;
+  private told: number;
   private telling = false;
 
   constructor(
@@ -22,37 +22,37 @@ export class Milestones {
     private readonly asking: RunInTemporal,
     former: RunHeartbeat | undefined,
   ) {
-    this.told = former?.told ?? null;
+    // Earlier versions kept what was told last.
+    this.told = typeof former?.told === 'number' ? former.told : former?.told == null ? 0 : 1;
   }
 
   /** Begins to tell what there is to tell of this heartbeat, and returns it with a note of what was told. */
   note(heartbeat: RunHeartbeat): RunHeartbeat {
-    const reached = this.reached(heartbeat);
-    if (reached !== undefined && !this.telling) void this.tell(heartbeat, reached);
+    const due = milestonesDue(heartbeat);
+    if (due > this.told && !this.telling) void this.tell(heartbeat, due);
     return { ...heartbeat, told: this.told };
   }
 
-  private reached({ started_at, percent = null }: RunHeartbeat): number | undefined {
-    if (started_at === null || Date.now() - Date.parse(started_at) < youngMs) return undefined;
-    if (this.told === null) return 0;
-    if (Date.now() - this.told.at < betweenMs) return undefined;
-    const { percent: before } = this.told;
-    return quarters.findLast((quarter) => quarter > before && quarter <= (percent ?? 0));
-  }
-
-  private async tell({ started_at, percent = null, message }: RunHeartbeat, reached: number): Promise<void> {
+  private async tell({ started_at, percent = null, message }: RunHeartbeat, due: number): Promise<void> {
     const { client, log } = this.context;
     const { workflowId, runId } = this.asking;
-    const milestone: Milestone = { attempt: this.ref.attempt, started_at: started_at ?? '', percent, message };
+    const at = new Date().toISOString();
+    const milestone: Milestone = { attempt: this.ref.attempt, started_at: started_at ?? '', at, percent, message };
     this.telling = true;
     try {
       const handle = client.workflow.getHandle(workflowId, runId);
       await client.withDeadline(Date.now() + signalTimeoutMs, () => handle.signal(signals.milestone, milestone));
-      this.told = { percent: reached, at: Date.now() };
+      this.told = due;
     } catch (error) {
       log.debug({ err: error, workflowId }, 'a milestone could not be told; the next look tries again');
     } finally {
       this.telling = false;
     }
   }
+}
+
+function milestonesDue({ started_at }: RunHeartbeat): number {
+  if (started_at === null) return 0;
+  const elapsedMs = Date.now() - Date.parse(started_at);
+  return dueAfterMs.filter((afterMs) => afterMs <= elapsedMs).length;
 }

@@ -60,14 +60,18 @@ export class Presence {
     clearInterval(this.timer);
   }
 
-  /** The activity: tells how the node is until this worker ends or Temporal counts on it no more. */
-  async attend(): Promise<void> {
-    const { cancellationSignal, heartbeat } = Context.current();
+  /** The activity: tells how the node is until this worker ends or Temporal counts on it no more; how it was last. */
+  async attend(): Promise<NodeState> {
+    const { cancellationSignal: signal, heartbeat } = Context.current();
     this.attending += 1;
     try {
       for (;;) {
-        heartbeat(await this.state());
-        await delay(this.attendance.timeout_ms / 4, undefined, { signal: cancellationSignal });
+        const state = await this.state();
+        heartbeat(state);
+        await delay(this.attendance.timeout_ms / 4, undefined, { signal }).catch((error: unknown) => {
+          if (!signal.aborted) throw error;
+        });
+        if (signal.aborted) return state;
       }
     } finally {
       this.attending -= 1;

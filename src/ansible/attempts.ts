@@ -11,6 +11,7 @@ import { look, type Look } from './look.js';
 import { outcomeOf, type FinalLook } from './outcome.js';
 import { endProcesses, listMembers, supervise, type Claimed, type Ended } from './programs.js';
 import { Cause, Plan, readLastClaim, readRecord } from './records.js';
+import { tasksIn } from './tasks.js';
 
 /** Space set aside in each attempt, so that its verdict can be written on a full disk. */
 const spares = 5;
@@ -117,8 +118,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       for (const name of await namesIn(folder))
         if (name.startsWith('.spare.')) await rm(path.join(folder, name), { force: true });
       await syncOutput(folder);
-      await keepOutcome(folder, outcome);
-      return outcome;
+      const tasks = await tasksIn(folder);
+      const told = tasks === null ? outcome : { ...outcome, tasks };
+      await keepOutcome(folder, told);
+      return told;
     },
 
     async settled(key) {

@@ -1,10 +1,12 @@
 import type { Failure } from '../job/failure.js';
 import type { HostStats, Outcome, Stats } from '../job/outcome.js';
 import type { Look } from './look.js';
-import type { Result } from './records.js';
+import type { Result, TaskFailure } from './records.js';
 
 /** What Temporal is asked to keep of a run's statistics: some 3,000 hosts. */
 const statsBytes = 400_000;
+/** How much of what a failed task said is told beside it. */
+const messageCharacters = 200;
 
 /** A look that says how the attempt ended. */
 export type FinalLook = Extract<Look, { state: 'finished' | 'void' }>;
@@ -59,7 +61,7 @@ function boundedStats(stats: Stats): Stats {
   return Object.fromEntries(fitting);
 }
 
-function failureOf({ rc, signal, cause, storage, launch, lost }: Result): Failure | undefined {
+function failureOf({ rc, signal, cause, storage, launch, lost, failure, stats }: Result): Failure | undefined {
   if (launch !== undefined) return { kind: 'launch', message: `It could not be started: ${launch}` };
   if (cause === 'timeout') return { kind: 'timed_out', message: 'Its timeout passed; its processes were killed' };
   if (typeof lost === 'string') return { kind: 'lost', message: lost };
@@ -72,5 +74,20 @@ function failureOf({ rc, signal, cause, storage, launch, lost }: Result): Failur
   }
   if (signal !== null) return { kind: 'killed', message: `ansible-playbook was ended by signal ${signal}`, signal };
   if (rc === null) return { kind: 'lost', message: 'It ended, and its exit status is not known' };
-  return rc === 0 ? undefined : { kind: 'exit', message: `ansible-playbook ended with rc ${rc}` };
+  if (rc === 0) return undefined;
+  const what = failure == null ? '' : `: ${whatFailed(failure, stats)}`;
+  return { kind: 'exit', message: `ansible-playbook ended with rc ${rc}${what}` };
+}
+
+/** The first failure in one line, and how many hosts more have failed. */
+function whatFailed({ event, task, host, message }: TaskFailure, stats: Stats): string {
+  const what = event === 'failed' ? `task ${task} on ${host} failed` : `host ${host} was unreachable at task ${task}`;
+  const said = message === null ? '' : `: ${inOneLine(message)}`;
+  const hosts = Object.values(stats).filter(({ failures, unreachable }) => failures + unreachable > 0).length;
+  return `${what}${said}${hosts > 1 ? ` (and ${hosts - 1} more host${hosts > 2 ? 's' : ''})` : ''}`;
+}
+
+function inOneLine(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length <= messageCharacters ? line : `${line.slice(0, messageCharacters - 1)}…`;
 }

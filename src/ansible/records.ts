@@ -34,6 +34,15 @@ const Time = z.number().min(0).max(8.64e12);
 export const Started = z.object({ at: Time, monotonic_ns: z.number() });
 export type Started = z.infer<typeof Started>;
 
+/** The first failure that cost a host the rest of its play. */
+const TaskFailure = z.object({
+  event: z.enum(['failed', 'unreachable']),
+  task: z.string(),
+  host: z.string(),
+  message: z.string().nullable(),
+});
+export type TaskFailure = z.infer<typeof TaskFailure>;
+
 /** The verdict and its time are needed; what only adds to them may be unreadable. evidence.py asks for the same. */
 export const Result = z.object({
   rc: z.int().nullable(),
@@ -45,6 +54,7 @@ export const Result = z.object({
   storage: z.object({ lost_bytes: z.int(), reason: z.string().nullable() }).nullable().catch(null),
   launch: z.string().optional().catch(undefined),
   lost: z.string().nullable().optional().catch(undefined),
+  failure: TaskFailure.nullable().optional().catch(undefined),
 });
 export type Result = z.infer<typeof Result>;
 

@@ -120,9 +120,10 @@ async function placeAgain(
   const attempt = progress.attempts.length + 1;
   const due = Date.parse(progress.retry_at ?? order.created_at);
   for (;;) {
-    if ((await tools.records.read(order.name))?.cancel != null) {
+    const cancel = (await tools.records.read(order.name))?.cancel;
+    if (cancel != null) {
       await tools.slots.release(holderOf(order, attempt));
-      await tools.records.write(order, canceledAfter(progress));
+      await tools.records.write(order, canceledAfter(progress, cancel));
       return;
     }
     const left = due - Date.now();
@@ -133,11 +134,11 @@ async function placeAgain(
 }
 
 /** Canceled between two attempts: the times are those of the last one. */
-function canceledAfter(progress: Progress): Progress {
+function canceledAfter(progress: Progress, reason: string): Progress {
   const last = progress.attempts.at(-1)?.outcome;
   const outcome: Outcome = {
     status: 'canceled',
-    reason: 'before its next attempt',
+    reason: reason || 'before its next attempt',
     rc: last?.rc ?? null,
     stats: {},
     started_at: last?.started_at ?? null,

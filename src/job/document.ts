@@ -5,6 +5,7 @@ import { jobIdOf } from './names.js';
 import { HostStats, LeftProcess, Stats, type Outcome } from './outcome.js';
 import type { LiveProgress } from './progress.js';
 import { isFinished, placementOf, type JobState } from './state.js';
+import { SubmittedSpec } from './submitted.js';
 
 export const JobStatus = z
   .enum(['pending', 'running', 'canceling', 'successful', 'failed', 'canceled'])
@@ -78,6 +79,7 @@ export const JobDocument = z
     workspace: z.string(),
     kind: z.enum(['playbook']),
     playbook: z.string(),
+    spec: SubmittedSpec.nullable().describe('Null for a run that an earlier version began'),
     status: JobStatus,
     failure: Failure.nullable(),
     error: z.string().nullable().describe('Why it failed or was canceled, in one line'),
@@ -132,6 +134,7 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
     workspace: memo.workspace ?? 'default',
     kind: 'playbook',
     playbook: memo.playbook ?? '',
+    spec: memo.spec ?? null,
     status: state.status,
     failure,
     error: state.status === 'failed' || state.status === 'canceled' ? oneLine(state.message) : null,

@@ -16,6 +16,8 @@ export interface NodeInput {
   node: string;
   /** Who served it when its history was cut. */
   attendance?: Attendance;
+  /** The jobs that had been told of its silence then, and not of its return. */
+  told?: ToldJob[];
 }
 
 /** A worker that serves, or wants to serve, as a node. */
@@ -27,6 +29,8 @@ export interface Attendance {
   incarnation: string;
   host: string;
   data_dir: string;
+  /** How many attempts it runs at the same time. */
+  slots?: number;
   /** Silence after which the node counts as away, in milliseconds. */
   timeout_ms: number;
   /** How long it must be away before jobs that asked for it are given up, in milliseconds. */
@@ -39,6 +43,8 @@ export type AttendAnswer = { accepted: true } | { accepted: false; by: Attendanc
 export interface NodeMemo {
   /** Who serves it, or did so last. */
   attendance?: Attendance;
+  /** How it was when it was last heard of, from when it fell silent. */
+  last?: NodeState;
 }
 
 /** Heartbeat details of `attend`: the state of a node, readable by describe(). */
@@ -49,6 +55,12 @@ export interface NodeState {
   taken: number;
   /** At most 100 of the attempts that hold a slot. */
   attempts: { workflow_id: string; run_id: string; attempt: number }[];
+}
+
+/** A run of a job that was told that its node is silent. */
+export interface ToldJob {
+  workflow_id: string;
+  run_id: string;
 }
 
 /** A node whose silence has lasted. */

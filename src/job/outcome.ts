@@ -20,9 +20,17 @@ export type Stats = z.infer<typeof Stats>;
 export const LeftProcess = z.object({ pid: z.int(), command: z.string() });
 export type LeftProcess = z.infer<typeof LeftProcess>;
 
+/** How far an attempt came, in results of one task on one host each. */
+const Tasks = z.object({
+  done: z.int(),
+  total: z.int().nullable().describe('With those that were known to come'),
+});
+export type Tasks = z.infer<typeof Tasks>;
+
 const ended = {
   rc: z.int().nullable(),
   stats: Stats,
+  tasks: Tasks.optional().describe('Absent where nobody could tell'),
   started_at: z.string().nullable().describe('RFC 3339; null if it never started'),
   finished_at: z.string(),
   leftovers: z

@@ -1,4 +1,4 @@
-import type { HostStats } from './outcome.js';
+import type { HostStats, Tasks } from './outcome.js';
 import type { RunHeartbeat } from './protocol.js';
 
 /** How far an attempt is. The unit of work is one task on one host. */
@@ -40,4 +40,10 @@ export function progressOf(heartbeat: RunHeartbeat | null | undefined): LiveProg
   const { percent = null, tasks_done: tasksDone, tasks_total: tasksTotal = null, message, eta = null } = heartbeat;
   const hosts = Object.entries(heartbeat.hosts ?? {}).map(([host, counts]) => [host, { ...noCounts, ...counts }]);
   return { percent, tasksDone, tasksTotal, message, eta, hosts: Object.fromEntries(hosts) as LiveProgress['hosts'] };
+}
+
+/** How far it had come by a heartbeat; null if that doesn't tell. */
+export function tasksOf(heartbeat: RunHeartbeat | null | undefined): Tasks | null {
+  if (heartbeat?.started_at == null) return null;
+  return { done: heartbeat.tasks_done, total: heartbeat.tasks_total ?? null };
 }

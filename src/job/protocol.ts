@@ -1,5 +1,6 @@
 import type { JobSpec } from './spec.js';
-import type { HostStats, Outcome } from './outcome.js';
+import { submittedOf, type SubmittedSpec } from './submitted.js';
+import type { HostStats, Outcome, Tasks } from './outcome.js';
 
 /** What the API, the workflow and the activities tell each other through Temporal. */
 
@@ -27,6 +28,10 @@ export const progressQuery = 'progress';
 export const signals = {
   /** From its node: a `Milestone`. */
   milestone: 'milestone',
+  /** From the workflow of a node: a `NodeSilence`, at most `toldSilences` times in a run. */
+  nodeSilent: 'node_silent',
+  /** From the workflow of a node that had been silent: its name. */
+  nodeBack: 'node_back',
   /** From the workflow of a node: a `NodeLost`. */
   nodeLost: 'node_lost',
   /** From an operator: an `Abandonment`. */
@@ -42,8 +47,22 @@ export interface Milestone {
   attempt: number;
   /** RFC 3339. */
   started_at: string;
+  /** RFC 3339: when it had come so far. */
+  at?: string;
   percent: number | null;
   message: string | null;
+}
+
+/** Of how many silences of its nodes a run is told: its history must stay short where a node comes and goes. */
+export const toldSilences = 2;
+
+/** Nothing was heard of a node for NODE_TIMEOUT. */
+export interface NodeSilence {
+  node: string;
+  /** RFC 3339: when it was last heard of. */
+  since: string;
+  /** What was last heard of the job; null if nothing was. */
+  heard: Pick<Milestone, 'percent' | 'message'> | null;
 }
 
 /** A node has stayed away for longer than NODE_LOST_AFTER. */
@@ -51,12 +70,16 @@ export interface NodeLost {
   node: string;
   /** RFC 3339: when it was last heard of. */
   since: string;
+  /** How far the job had come then. */
+  tasks?: Tasks | null;
 }
 
 /** An operator says that nothing of an attempt is to be waited for any more (R4). */
 export interface Abandonment {
   attempt: number;
   reason: string;
+  /** How far it had come when it was last heard of. */
+  tasks?: Tasks | null;
 }
 
 /** How an attempt ended that had been given up: on record, but no longer the answer. */
@@ -136,8 +159,8 @@ export interface RunHeartbeat {
   eta?: string | null;
   /** As many as fit into 2 kB, those in trouble first; counters that are not 0. */
   hosts?: Record<string, Partial<HostStats>>;
-  /** The last milestone that the workflow was told: its percent, and when (ms since 1970). */
-  told?: { percent: number; at: number } | null;
+  /** Up to which of the times at which milestones are told the workflow has been told one. */
+  told?: number | null;
 }
 
 /** One finished attempt, as the document shows it. */
@@ -161,6 +184,8 @@ export interface JobMemo {
   workspace: string;
   metadata: Record<string, unknown>;
   ttl: number;
+  /** What was submitted; absent in runs that earlier versions began. */
+  spec?: SubmittedSpec;
   /** Of a job that ran in the foreground: when it was accepted, RFC 3339, and the run id that its evidence is kept by. */
   foreground?: { created_at: string; run_id: string; reason: string };
   /** While it waits for other jobs of its tenant to end: how many may be placed or running. */
@@ -168,6 +193,8 @@ export interface JobMemo {
   placement?: { node: string; attempt: number } | null;
   /** RFC 3339; when the current attempt was started, once its node has told (see `Milestone`). */
   started_at?: string | null;
+  /** How many silences of its nodes it was told of. */
+  silences?: number;
   retry_at?: string | null;
   attempts?: AttemptRecord[];
   outcome?: Outcome;
@@ -188,6 +215,7 @@ export function memoAtStart({
     workspace: spec.workspace,
     metadata: spec.metadata,
     ttl: spec.ttl,
+    spec: submittedOf(spec),
   };
 }
 

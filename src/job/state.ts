@@ -82,8 +82,8 @@ function fleetMessage(fleet: Fleet | null): string {
 }
 
 function retryMessage({ attempt, outcome }: AttemptRecord, retryAt: string): string {
-  const why = outcome.status === 'failed' ? `${outcome.failure.kind} (${outcome.failure.message})` : outcome.status;
-  return `Attempt ${attempt} was ${why}; attempt ${attempt + 1} starts at ${retryAt}`;
+  const why = outcome.status === 'failed' ? ` (${outcome.failure.kind}): ${outcome.failure.message}` : '';
+  return `Waiting until ${retryAt} for attempt ${attempt + 1}. Attempt ${attempt} failed${why}`;
 }
 
 function startingMessage(node: string, watching: PendingActivity | undefined): string {

@@ -25,6 +25,8 @@ export interface ChildEvents {
 
 /** How to run a child. */
 export interface ChildPlan {
+  /** As messages begin with it. */
+  title: string;
   /** A command that ends with us (see guard.ts). */
   argv: readonly string[];
   cwd: string;
@@ -35,6 +37,7 @@ export interface ChildPlan {
 /** A process of the service that is started again when it dies, until it is stopped. */
 export class Child {
   readonly name: string;
+  readonly title: string;
   readonly log: LogFile;
   readonly #argv: readonly string[];
   readonly #cwd: string;
@@ -45,8 +48,9 @@ export class Child {
   #deaths: number[] = [];
   #resting = false;
 
-  constructor(name: string, { argv, cwd, log, events }: ChildPlan) {
+  constructor(name: string, { title, argv, cwd, log, events }: ChildPlan) {
     this.name = name;
+    this.title = title;
     this.log = log;
     this.#argv = argv;
     this.#cwd = cwd;
@@ -64,7 +68,7 @@ export class Child {
     const [program = '', ...args] = this.#argv;
     const child = spawn(program, args, { cwd: this.#cwd, detached: true, stdio: ['ignore', output, output] });
     closeSync(output);
-    child.once('error', (error) => this.#events.failed(`The ${this.name} can't be started: ${error.message}`));
+    child.once('error', (error) => this.#events.failed(`${this.title} can't be started: ${error.message}`));
     this.#exit = new Promise((resolve) => child.once('exit', resolve).once('error', resolve));
     child.once('exit', (code: number | null, signal: NodeJS.Signals | null) => this.#exited(code, signal));
     if (child.pid === undefined) return;
@@ -91,18 +95,23 @@ export class Child {
     this.#identity = undefined;
     if (this.#resting) return;
     const end = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
-    const log = `Its log, ${this.log.path}, ends:\n${this.log.lastLines(shownLines)}`;
     if (code === lockHeld || code === setupFailed) {
-      this.#events.failed(`The ${this.name} can't work here. ${log}`);
+      this.#events.failed(`${this.title} can't work here. ${this.#endOfLog()}`);
       return;
     }
     const now = performance.now();
     this.#deaths = [...this.#deaths.filter((death) => now - death < deathWindowMs), now];
     if (this.#deaths.length >= tooManyDeaths) {
-      this.#events.failed(`The ${this.name} ${end}, for the ${tooManyDeaths}th time within a minute. ${log}`);
+      const often = `for the ${tooManyDeaths}th time within a minute, and is not started again`;
+      this.#events.failed(`${this.title} ${end}, ${often}. ${this.#endOfLog()}`);
       return;
     }
-    this.#events.died(`The ${this.name} ${end}; starting it again. Its log: ${this.log.path}`);
+    this.#events.died(`${this.title} ${end}; starting it again. Its log: ${this.log.path}`);
     this.#restart = setTimeout(() => this.start(), restartAfterMs[this.#deaths.length - 1] ?? 4000);
+  }
+
+  #endOfLog(): string {
+    const lines = this.log.lastLines(shownLines);
+    return lines === '' ? `It left nothing in its log, ${this.log.path}` : `Its log, ${this.log.path}, ends:\n${lines}`;
   }
 }

@@ -26,6 +26,8 @@ const rotateEveryMs = 1_000;
 /** What the worker writes to its log when it takes work. */
 const workerReady = 'worker ready';
 
+const titles = { temporal: 'Temporal', worker: 'The worker', api: 'The API' } as const;
+
 /**
  * Keep the API's memory flat however much it streams: pieces that were sent are collected while they are few, and the
  * space that they took goes back to the system. Not for the worker, whose environment playbooks get.
@@ -143,10 +145,11 @@ export class Service {
   }
 
   /** @param lock a file in the data folder that lets one process of this kind live at a time */
-  #startChild(name: string, program: readonly string[], lock?: string): Child {
+  #startChild(name: keyof typeof titles, program: readonly string[], lock?: string): Child {
     const { dataDir, root, logMaxBytes } = this.#config;
     const held = lock === undefined ? undefined : { file: join(dataDir, lock), waitMs: graceMs };
     const child = new Child(name, {
+      title: titles[name],
       argv: guarded(this.#config, program, held),
       cwd: root,
       log: new LogFile(join(dataDir, 'logs', `${name}.log`), logMaxBytes),
@@ -184,7 +187,7 @@ export class Service {
       await sleep(lookEveryMs, undefined, { signal: this.#ending.signal });
       if (performance.now() < patience) continue;
       patience += patienceMs;
-      this.#say(`Still waiting for the ${child.name}. Its log: ${child.log.path}`);
+      this.#say(`${child.title} is not ready yet. Its log: ${child.log.path}`);
     }
   }
 

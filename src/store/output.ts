@@ -1,17 +1,15 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { ReadableStream } from 'node:stream/web';
-import { z } from 'zod';
+import { tasksIn } from '../ansible/tasks.js';
 import { isErrno } from '../disk/errno.js';
 import type { OutputSummary } from '../job/document.js';
+import type { Tasks } from '../job/outcome.js';
 
 const chunkBytes = 64 * 1024;
 /** How much of the output a document has. */
 export const documentBytes = 64 * 1024;
 const recentLines = 20;
-/** Some of our events' lines at least, which are shorter than 20 kB. */
-const tailOfEventsBytes = 128 * 1024;
-const Counted = z.object({ done: z.int().min(0), todo: z.int().min(0).nullable().default(null) });
 const newline = 0x0a;
 
 /** What an attempt printed, and did, as its folder has it. Nothing here reads a whole file into memory. */
@@ -58,20 +56,9 @@ export class StoredOutput {
     });
   }
 
-  /** How much of its work an attempt did, and how much it left, by its last event that tells; null if none does. */
-  async work(): Promise<{ done: number; todo: number | null } | null> {
-    return this.withFile('events.jsonl', async (file) => {
-      if (file === undefined) return null;
-      const { size } = await file.stat();
-      const start = Math.max(0, size - tailOfEventsBytes);
-      const lines = decodeUtf8(await readFully(file, start, size - start)).split('\n');
-      return (
-        lines
-          .reverse()
-          .map(workOf)
-          .find((work) => work !== null) ?? null
-      );
-    });
+  /** How far the attempt came; null if its events don't tell. */
+  work(): Promise<Tasks | null> {
+    return tasksIn(this.folder);
   }
 
   private async withFile<T>(name: string, use: (file: FileHandle | undefined) => Promise<T>): Promise<T> {
@@ -102,16 +89,6 @@ async function* piecesOf(name: string, start: number, end: number): AsyncGenerat
     }
   } finally {
     await file.close();
-  }
-}
-
-/** Null for a line that doesn't tell, or was cut short by a full disk or a crash. */
-function workOf(line: string): z.infer<typeof Counted> | null {
-  try {
-    return Counted.safeParse(JSON.parse(line)).data ?? null;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
   }
 }
 

@@ -1,6 +1,14 @@
-import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import { setCurrentDetails, upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { Outcome } from '../job/outcome.js';
-import type { AttemptRecord, JobInput, JobMemo, JobProgress, Milestone } from '../job/protocol.js';
+import {
+  toldSilences,
+  type AttemptRecord,
+  type JobInput,
+  type JobMemo,
+  type JobProgress,
+  type Milestone,
+  type NodeSilence,
+} from '../job/protocol.js';
 import type { SearchAttributeValues } from '../job/search-attributes.js';
 import { detailsOf } from './details.js';
 import { hasSearchAttributes } from './version.js';
@@ -14,6 +22,8 @@ export class Board {
   private readonly hasAttributes = hasSearchAttributes();
   private milestone: Milestone | null = null;
   private note: string | null = null;
+  private silence: { since: string; isOver: boolean } | null = null;
+  private silences = 0;
 
   constructor(private readonly input: JobInput) {
     this.show();
@@ -21,7 +31,7 @@ export class Board {
 
   awaitsAdmission(limit: number): void {
     this.progress.stage = 'admission';
-    this.note = `its tenant has ${limit} job(s) placed or running, which is its limit`;
+    this.note = `its tenant has ${limit} job(s) placed or running, which is the limit (MAX_CONCURRENT_PER_TENANT)`;
     upsertMemo({ tenant_limit: limit });
     this.show();
   }
@@ -40,6 +50,7 @@ export class Board {
     this.progress.placement = { node, attempt };
     this.progress.stage = 'running';
     this.milestone = null;
+    this.silence = null;
     upsertMemo({ placement: this.progress.placement, retry_at: null });
     this.attribute({ node: [node] });
     this.show();
@@ -50,6 +61,23 @@ export class Board {
     if (this.progress.placement?.attempt !== milestone.attempt || this.progress.stage !== 'running') return;
     if (this.milestone === null) this.attemptStarted(milestone.started_at);
     this.milestone = milestone;
+    this.show();
+  }
+
+  /** Nothing is heard of its node. */
+  nodeIsSilent({ node, since, heard }: NodeSilence): void {
+    if (!this.isOn(node) || this.silence?.since === since) return;
+    this.silence = { since, isOver: false };
+    this.silences += 1;
+    if (heard !== null && this.milestone !== null) this.milestone = { ...this.milestone, ...heard, at: since };
+    upsertMemo({ silences: this.silences });
+    this.show();
+  }
+
+  nodeIsBack(node: string): void {
+    if (!this.isOn(node) || this.silence === null) return;
+    // Of another one it won't be told, so that nobody may take it for live from now on.
+    this.silence = this.silences < toldSilences ? null : { ...this.silence, isOver: true };
     this.show();
   }
 
@@ -82,7 +110,7 @@ export class Board {
   /** @param at RFC 3339; when the next attempt is due */
   retryAt(at: string): void {
     this.progress.stage = 'waiting';
-    this.note = `the next attempt is due at ${at}`;
+    this.note = `attempt ${this.progress.attempts.length + 1} is due at ${at}`;
     upsertMemo({ placement: null, started_at: null, retry_at: at, attempts: this.progress.attempts });
     this.attribute({ status: ['pending'] });
     this.show();
@@ -101,6 +129,11 @@ export class Board {
     this.show(outcome);
   }
 
+  private isOn(node: string): boolean {
+    const { stage, placement } = this.progress;
+    return (stage === 'running' || stage === 'ending') && placement?.node === node;
+  }
+
   private attemptStarted(started_at: string): void {
     this.attribute({ status: ['running'] });
     if (this.hasAttributes) upsertMemo({ started_at });
@@ -111,7 +144,9 @@ export class Board {
   }
 
   private show(outcome?: Outcome): void {
-    const { input, progress, milestone, note } = this;
-    setCurrentDetails(detailsOf({ input, progress, milestone, note, outcome }));
+    const { input, progress, milestone, silence, note } = this;
+    // One that has run in the foreground has its evidence by its name.
+    const evidenceRunId = input.foreground === undefined ? workflowInfo().originalExecutionRunId : input.name;
+    setCurrentDetails(detailsOf({ input, evidenceRunId, progress, milestone, silence, note, outcome }));
   }
 }

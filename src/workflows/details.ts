@@ -5,8 +5,12 @@ import type { JobInput, JobProgress, Milestone } from '../job/protocol.js';
 /** What is known of a run when its details are written. */
 interface Known {
   input: JobInput;
+  /** The run that the attempts' folders are kept by. */
+  evidenceRunId: string;
   progress: JobProgress;
   milestone: Milestone | null;
+  /** Its node is silent, or has been so often that no more is told of it; null where neither is the case. */
+  silence: { since: string; isOver: boolean } | null;
   /** Why it waits. */
   note: string | null;
   outcome: Outcome | undefined;
@@ -15,44 +19,98 @@ interface Known {
 /** A run in Markdown, for somebody who meets it in Temporal's Web UI: what, where, how far, why it waits, where its output is. */
 export function detailsOf(known: Known): string {
   const { input, progress, milestone } = known;
-  const { placement, attempts } = progress;
+  const { attempts } = progress;
+  const placement = current(progress);
   const job = jobIdOf({ playbookName: input.playbook_name, name: input.name });
   const lines = [
     `**${headline(known)}**`,
     '',
     `- Job \`${job}\` of tenant \`${input.tenant}\`: playbook \`${input.spec.playbook}\``,
   ];
+  const why = whyItWaits(known);
+  if (why !== null) lines.push(`- Why it waits: ${why}`);
   if (placement !== null) lines.push(`- Where: node \`${placement.node}\`, attempt ${placement.attempt}`);
+  if (placement !== null) lines.push(...silenceOf(known, placement.node));
   if (milestone !== null && progress.stage === 'running') lines.push(`- How far: ${howFar(milestone)}`);
   for (const { attempt, node, outcome } of attempts)
     lines.push(`- Attempt ${attempt} on node \`${node}\`: ${ending(outcome)}`);
-  if (placement !== null)
-    lines.push(`- Output: \`GET /api/v1/jobs/${job}/stdout\`, or ${onDisk(input, placement.attempt)}`);
-  return lines.join('\n');
+  const written = lastWritten(known);
+  if (written !== null) lines.push(`- Output: \`GET /api/v1/jobs/${job}/stdout\`, or ${onDisk(known, written)}`);
+  return lines.join('\n').replace(/(T\d\d:\d\d:\d\d)\.\d+Z/g, '$1Z');
 }
 
-function headline({ progress, milestone, note, outcome }: Known): string {
+/** What else there is to say, and to do, about a node that is silent. */
+function silenceOf({ input, silence, progress }: Known, node: string): string[] {
+  if (silence === null) return [];
+  if (silence.isOver)
+    return [
+      `- Its node has been silent again and again, last since ${silence.since}. Whether it is now is not told here any more: see the workflow \`node/${node}\`, or \`GET /api/v1/nodes\``,
+    ];
+  const job = jobIdOf({ playbookName: input.playbook_name, name: input.name });
+  const byPolicy = {
+    wait: 'it waits for its node, however long that takes (`on_node_lost: wait`)',
+    fail: 'it fails when its node has stayed away for NODE_LOST_AFTER (`on_node_lost: fail`)',
+    rerun: 'it runs again elsewhere when its node has stayed away for NODE_LOST_AFTER (`on_node_lost: rerun`)',
+  }[input.spec.on_node_lost];
+  return [
+    ...(progress.stage === 'running' ? [`- What becomes of it: ${byPolicy}`] : []),
+    `- What to do: start Longhaul on node \`${node}\` again. If it never comes back: \`POST /api/v1/jobs/${job}/abandon\` with a \`reason\``,
+  ];
+}
+
+/** Where it is now; not where a former attempt was. */
+function current({ stage, placement }: JobProgress): JobProgress['placement'] {
+  return stage === 'running' || stage === 'ending' ? placement : null;
+}
+
+/** The last attempt that has begun, and so has output. */
+function lastWritten({ progress, milestone }: Known): { node: string; attempt: number } | null {
+  const placement = current(progress);
+  if (placement !== null && milestone !== null) return placement;
+  return progress.attempts.findLast(({ outcome }) => outcome.started_at !== null) ?? null;
+}
+
+function headline(known: Known): string {
+  const { progress, milestone, silence, note, outcome } = known;
   const node = progress.placement?.node ?? '';
+  const silent = silence?.isOver === false ? `Node ${node} silent since ${silence.since}` : null;
   switch (progress.stage) {
     case 'admission':
-      return `Waiting: ${note}`;
+      return 'Waiting for other jobs of its tenant to end';
     case 'placing':
       return 'Waiting for a free slot on a node';
     case 'waiting':
       return `Waiting: ${note}`;
     case 'running':
+      if (silent !== null) return `${silent}; it may run on there; the job goes on when the node is back`;
       return milestone === null ? `Starting on node ${node}` : `Running on node ${node} since ${milestone.started_at}`;
     case 'ending':
+      if (silent !== null) return `${silent}; being canceled: its processes may run on there until the node is back`;
       return `Being canceled: node ${node} ends its processes`;
     case 'ended':
       return outcome === undefined ? 'Ended' : `Ended: ${ending(outcome)}`;
   }
 }
 
-function howFar({ percent, message }: Milestone): string {
-  const share = percent === null ? 'started' : `${percent} %`;
+/** What the workflow knows of it: how many slots are taken, only those who ask for the job are told. */
+function whyItWaits({ progress: { stage, attempts }, note }: Known): string | null {
+  switch (stage) {
+    case 'admission':
+      return `${note}. It is its turn when one of them has ended, by priority, then in the order of submission`;
+    case 'placing':
+      return 'all slots are taken or kept for jobs ahead of it (by priority, then fairly among tenants), or no node can take it. `GET /api/v1/nodes` shows the slots, and the job itself how many are taken; what a node says that could not take it is in the tab _Pending Activities_, at `place`';
+    case 'waiting':
+      return `attempt ${attempts.at(-1)?.attempt} failed, as told below, and another one is to follow`;
+    default:
+      return null;
+  }
+}
+
+function howFar({ percent, message, at }: Milestone): string {
+  const share = percent === null ? 'no figures yet' : `${percent} %`;
+  const when = at === undefined ? '' : ` at ${at}`;
   const now = message === null ? '' : ` (${message})`;
-  return `${share}${now}; newer figures are in the heartbeat of its pending activity \`run\``;
+  return `${share}${when}${now}; newer figures are in the tab _Pending Activities_, at \`run\``;
 }
 
 function ending(outcome: Outcome): string {
@@ -62,10 +120,12 @@ function ending(outcome: Outcome): string {
     case 'failed':
       return `failed (${outcome.failure.kind}) at ${outcome.finished_at}: ${outcome.failure.message}`;
     case 'canceled':
-      return `canceled at ${outcome.finished_at}`;
+      return `canceled at ${outcome.finished_at}: ${outcome.reason}`;
   }
 }
 
-function onDisk({ tenant, playbook_name, name }: JobInput, attempt: number): string {
-  return `\`runs/${tenant}/${playbook_name}/${name}/…/${attempt}/stdout.log\` in the data folder of its node`;
+function onDisk({ input, evidenceRunId }: Known, { node, attempt }: { node: string; attempt: number }): string {
+  const { tenant, playbook_name, name } = input;
+  const path = `runs/${tenant}/${playbook_name}/${name}/${evidenceRunId}/${attempt}/stdout.log`;
+  return `\`${path}\` in the data folder of node \`${node}\``;
 }

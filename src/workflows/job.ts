@@ -5,11 +5,12 @@ import {
   defineQuery,
   defineSignal,
   proxyActivities,
+  proxyLocalActivities,
   setHandler,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { NodeActivities, PlacementActivities } from '../activities/index.js';
+import type { EngineActivities, NodeActivities, PlacementActivities } from '../activities/index.js';
 import type { Outcome } from '../job/outcome.js';
 import {
   nodeTaskQueue,
@@ -22,14 +23,15 @@ import {
   type LateResult,
   type LostPlacement,
   type Milestone,
+  type NodeSilence,
   type Placement,
 } from '../job/protocol.js';
 import { backoffBeforeNext } from '../job/retry.js';
 import { Admission } from './admission.js';
 import { Board } from './board.js';
-import { Interruptions } from './interruptions.js';
+import { Interruptions, type GivenUp } from './interruptions.js';
 import { isResumed } from './resumed.js';
-import { hasSearchAttributes } from './version.js';
+import { asksWhyCanceled, hasSearchAttributes } from './version.js';
 
 /** Silence is not death (R4): an activity is repeated until it answers, however long its node stays away. */
 const untilAnswered = { startToCloseTimeout: '3650 days', retry: { backoffCoefficient: 1 } } as const;
@@ -42,6 +44,8 @@ export async function job(input: JobInput): Promise<Outcome> {
   const board = new Board(input);
   setHandler(defineQuery<JobProgress>(progressQuery), () => board.progress);
   setHandler(defineSignal<[Milestone]>(signals.milestone), (milestone) => board.reached(milestone));
+  setHandler(defineSignal<[NodeSilence]>(signals.nodeSilent), (silence) => board.nodeIsSilent(silence));
+  setHandler(defineSignal<[string]>(signals.nodeBack), (node) => board.nodeIsBack(node));
   setHandler(defineSignal<[LateResult]>(signals.late), ({ attempt, outcome }) => board.reportedLate(attempt, outcome));
   const outcome = input.foreground === undefined ? await runAdmitted(input, board) : entered(input.foreground, board);
   board.ended(outcome);
@@ -77,8 +81,20 @@ async function runAdmitted(input: JobInput, board: Board): Promise<Outcome> {
     const admitted = await admission.obtain(board, interruptions.canceled);
     const outcome = admitted ? await runToTheEnd(input, board, interruptions) : neverStarted();
     await admission.release();
-    return outcome;
+    return withReason(outcome, board);
   });
+}
+
+/** Why it was canceled is told by the node that has ended it; where none had to, by the history alone. */
+async function withReason(outcome: Outcome, board: Board): Promise<Outcome> {
+  const isTold = board.progress.attempts.at(-1)?.outcome.status === 'canceled';
+  if (outcome.status !== 'canceled' || isTold || !asksWhyCanceled()) return outcome;
+  const { cancelReason } = proxyLocalActivities<EngineActivities>({
+    startToCloseTimeout: '10s',
+    retry: { backoffCoefficient: 1 },
+  });
+  const { workflowId, runId } = workflowInfo();
+  return { ...outcome, reason: await cancelReason({ workflowId, runId }) };
 }
 
 async function runToTheEnd(input: JobInput, board: Board, interruptions: Interruptions): Promise<Outcome> {
@@ -169,22 +185,26 @@ async function watch(
   if (!('givenUp' in ended)) return { outcome: ended, further: 'by_policy' };
   running.catch(() => undefined);
   scope.cancel();
-  const outcome = failed('node_lost', ended.givenUp, board.startedAt);
+  const outcome = failed('node_lost', ended.givenUp, { started_at: board.startedAt, tasks: ended.tasks });
   return { outcome, further: ended.rerun ? 'always' : 'by_policy' };
 }
 
-function failed(kind: 'lost' | 'node_lost', message: string, started_at: string | null = null): Outcome {
-  const failure = { kind, message };
-  return { status: 'failed', failure, rc: null, stats: {}, started_at, finished_at: now(), leftovers: [] };
+/** How far an attempt had come that nobody can ask any more. */
+type Reached = Pick<GivenUp, 'tasks'> & { started_at?: string | null };
+
+function failed(kind: 'lost' | 'node_lost', message: string, { started_at = null, tasks }: Reached = {}): Outcome {
+  const ended = { rc: null, stats: {}, ...(tasks != null && { tasks }), started_at, finished_at: now(), leftovers: [] };
+  return { status: 'failed', failure: { kind, message }, ...ended };
 }
 
 /** Canceled between two attempts: the times are those of the last one. */
-function canceledAfter({ rc, stats, started_at, leftovers }: Outcome): Outcome {
+function canceledAfter({ rc, stats, tasks, started_at, leftovers }: Outcome): Outcome {
   return {
     status: 'canceled',
     reason: 'before its next attempt',
     rc,
     stats,
+    ...(tasks !== undefined && { tasks }),
     started_at,
     finished_at: now(),
     leftovers,

@@ -1,6 +1,20 @@
-import { workflowInfo } from '@temporalio/workflow';
+import { patched, workflowInfo } from '@temporalio/workflow';
+import type { Attendance } from '../job/node-protocol.js';
 
 /** Runs that were begun before jobs had search attributes go on as they were begun: without them, and all that came along. */
 export function hasSearchAttributes(): boolean {
   return workflowInfo().typedSearchAttributes.getAll().length > 0;
+}
+
+/**
+ * Whether the workflow of a node remembers how it was last, and tells its jobs when it is silent and when it is back. Not while
+ * a worker of an earlier version serves it, which doesn't say how many slots it has.
+ */
+export function tellsOfSilence({ slots }: Attendance): boolean {
+  return slots !== undefined;
+}
+
+/** Whether a run that was canceled while no node had it asks why, so that lists can tell. */
+export function asksWhyCanceled(): boolean {
+  return patched('asks-why-canceled');
 }

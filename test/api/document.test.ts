@@ -105,7 +105,7 @@ describe('a job that has not started', () => {
     const memo = { placement: null, retry_at: at(35), attempts: [{ attempt: 1, node: 'n1', outcome: lost }] };
     const document = documentFrom(runOf({ memo }));
     expect(document).toMatchObject({ status: 'pending', attempt: 2, started_at: null, progress: { stage: 'waiting' } });
-    expect(document.progress.message).toBe(`Attempt 1 was lost (no trace); attempt 2 starts at ${at(35)}`);
+    expect(document.progress.message).toBe(`Waiting until ${at(35)} for attempt 2. Attempt 1 failed (lost): no trace`);
     expect(document.attempts).toMatchObject([{ attempt: 1, status: 'failed', failure: { kind: 'lost' } }]);
   });
 });

@@ -2,7 +2,7 @@ import { readFileSync, readdirSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { signal, until } from './processes.js';
-import { Service } from './service.js';
+import { Service, type Answer } from './service.js';
 
 let service: Service;
 beforeAll(async () => {
@@ -15,6 +15,13 @@ const runningGate = async (name: string, more: object = {}): Promise<{ job_id: s
   await until('the playbook to have begun', () => existsSync(path.join(service.folder, name)));
   return job;
 };
+
+/** A run as lists show it once it has ended. */
+const listed = ({ run_id, status }: { run_id: string; status: string }): Promise<Answer['body']> =>
+  until('it to be listed as ended', async () => {
+    const { items } = (await service.get(`/api/v1/jobs?status=${status}`)).body;
+    return items.find((item: Answer['body']) => item.run_id === run_id);
+  });
 
 describe('kill -9', () => {
   it('of Ansible alone: killed, with the signal, and not run again unasked', async () => {
@@ -117,8 +124,10 @@ describe('cancel', () => {
     const job = await runningGate('waiting', { retry: { max_attempts: 3, backoff: [600], on: ['killed'] } });
     signal(service.pidsOf(job).ansible, 'SIGKILL');
     await until('the backoff', async () => (await service.job(job.job_id)).attempts.length === 1);
-    await service.post(`/api/v1/jobs/${job.job_id}/cancel`);
-    expect(await service.ended(job.job_id)).toMatchObject({ status: 'canceled' });
+    await service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'not again' });
+    const ended = await service.ended(job.job_id);
+    expect(ended).toMatchObject({ status: 'canceled', error: 'Canceled: not again' });
+    expect(await listed(ended)).toMatchObject({ error: ended.error });
     expect(readdirSync(path.dirname(service.attemptFolder(job)))).toEqual(['1']);
   });
 });

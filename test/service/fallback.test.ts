@@ -95,8 +95,11 @@ it('while Temporal is away unnamed jobs run in the foreground and say why, and n
   ] as const)
     expect(await service.post('/api/v1/jobs', spec, headers)).toMatchObject({
       status: 503,
-      body: { type: '/problems/temporal-unavailable' },
+      body: { type: '/problems/temporal-unavailable', detail: expect.stringContaining('whether the name is taken') },
     });
+  const read = await service.get(`/api/v1/jobs/${before.job_id}`);
+  expect(read).toMatchObject({ status: 503, body: { type: '/problems/temporal-unavailable' } });
+  expect(read.body.detail).not.toMatch(/name|submi/i);
 
   const health = await service.get('/healthz');
   expect(health).toMatchObject({
@@ -157,8 +160,11 @@ it('a Temporal that listens and does not answer may have taken what was sent: 50
   temporal.freeze();
   expect(await submit(gated('frozen'))).toMatchObject({
     status: 503,
-    body: { type: '/problems/temporal-unavailable' },
+    body: { type: '/problems/temporal-unavailable', detail: expect.stringContaining('Idempotency-Key') },
   });
+  const { checks } = (await service.get('/readyz')).body;
+  expect(checks.temporal).toContain('503');
+  expect(checks.temporal).not.toContain('foreground');
   expect(records()).toEqual([]);
   temporal.thaw();
   service.file('frozen.gate', '');
@@ -203,6 +209,24 @@ it('a job in the foreground outlives kill -9 of the API, runs once, and can be c
   expect(service.lines('kept')).toEqual(['begun', 'passed']);
   expect(service.lines('unwanted')).toEqual(['begun']);
   expect(slots()).toEqual([]);
+});
+
+it('of a job in the foreground whose service ends, the POST is answered as it stands; it is found at the next start', async () => {
+  await start();
+  await temporal.kill();
+  const answer = submit(gated('left'));
+  await begun('left');
+  const job = await recorded();
+  await service.interrupt();
+  expect(await answer).toMatchObject({
+    status: 202,
+    body: { job_id: job.job_id, status: 'running', execution_mode: 'foreground' },
+  });
+  await temporal.start();
+  await service.start();
+  service.file('left.gate', '');
+  expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
+  expect(service.lines('left')).toEqual(['begun', 'passed']);
 });
 
 it('a foreground job that a crash destroyed is tried again as its policy says', async () => {

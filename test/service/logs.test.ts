@@ -138,3 +138,16 @@ it("a service's logs are bounded, say all there was to say, and it goes on", asy
   expect(parts().length).toBeLessThanOrEqual(formerLogs + 1);
   for (const name of readdirSync(logs)) expect(name).toMatch(/^(worker|api|temporal)\.log(\.[1-4])?$/);
 });
+
+it('a second API and another node leave no warning in the logs of what is as it should be', async () => {
+  const service = await Service.start();
+  services.push(service);
+  await service.secondApi();
+  const other = await Service.start({ TEMPORAL_ADDRESS: service.temporalAddress });
+  services.unshift(other);
+  const logs = [service, other].flatMap(({ dataDir }) =>
+    ['worker', 'api', 'temporal'].map((name) => path.join(dataDir, 'logs', `${name}.log`)).filter(existsSync),
+  );
+  const said = logs.flatMap((log) => readFileSync(log, 'utf8').split('\n'));
+  expect(said.filter((line) => /already exists|No workflows registered/.test(line))).toEqual([]);
+});

@@ -81,6 +81,7 @@ describe('a job whose node is gone', () => {
       status: 'failed',
       failure: { kind: 'node_lost', message: 'Abandoned: its machine burned down' },
       output_available: false,
+      progress: { percent: 100, tasks_done: 1, tasks_total: 3 },
     });
     expect(given.started_at).not.toBeNull();
     expect(await first.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'again' })).toMatchObject({ status: 409 });

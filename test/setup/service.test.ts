@@ -57,15 +57,18 @@ describe('a start that can not work says why, and leaves nothing running', () =>
     expect(existsSync(dataDir) ? readdirSync(dataDir) : []).toEqual(content === undefined ? [] : ['tokens.json']);
   });
 
-  test('a child that dies five times, with the end of its log', async () => {
+  test.each([
+    ['with the end of its log', 'echo "no such table: namespaces"', /ends:\nno such table: namespaces\n/],
+    ['also if its log is empty', ':', /It left nothing in its log, .*temporal\.log\n/],
+  ])('a child that dies five times, %s', async (_, says, message) => {
     const cli = join(temporaryFolder(), 'temporal');
-    writeFileSync(cli, '#!/bin/sh\necho "no such table: namespaces"\nexit 3\n');
+    writeFileSync(cli, `#!/bin/sh\n${says}\nexit 3\n`);
     chmodSync(cli, 0o755);
     const service = await startService({ TEMPORAL_CLI: cli });
     expect(await service.ended).toBe(1);
-    expect(service.output).toContain('5th time within a minute');
+    expect(service.output).toContain('Temporal ended with exit code 3, for the 5th time within a minute');
     expect(service.output).toContain(join(service.dataDir, 'logs', 'temporal.log'));
-    expect(service.output).toContain('no such table: namespaces');
+    expect(service.output).toMatch(message);
     expect(processesOn(service.dataDir)).toEqual([]);
   });
 });

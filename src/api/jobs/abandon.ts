@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { jobIdOf, workflowIdOf } from '../../job/names.js';
+import { tasksOf } from '../../job/progress.js';
 import { signals, type Abandonment } from '../../job/protocol.js';
 import { isFinished, placementOf } from '../../job/state.js';
 import type { ApiContext } from '../context.js';
@@ -26,7 +27,8 @@ export async function abandonJob(context: ApiContext, { run, state }: SeenRun, r
       'node-live',
       `Node ${placement.node} is live: it was heard of at ${node.lastSeen}. Cancel ${jobId} instead, and its processes are ended`,
     );
-  await signal(context, run, { attempt: placement.attempt, reason });
+  const tasks = tasksOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
+  await signal(context, run, { attempt: placement.attempt, reason, tasks });
 }
 
 async function signal(

@@ -10,6 +10,11 @@ import type { Submitted } from './submit.js';
 /** Leaves room for its outcome in what is entered into Temporal, which takes 2 MiB. */
 const specBytes = 1_300_000;
 
+const nameUnknown =
+  'Temporal is away, and nobody else knows whether the name is taken. Nothing was started; repeat the request later';
+
+const endsNow = 'Temporal is away, and the service ends. Nothing was started; repeat the request when it is back';
+
 /** When jobs run without Temporal. */
 export interface Fallback {
   outage: Outage;
@@ -18,7 +23,7 @@ export interface Fallback {
 }
 
 /** What a submission needs from the context. */
-type Context = Pick<ApiContext, 'fallback' | 'foreground' | 'log'>;
+type Context = Pick<ApiContext, 'fallback' | 'foreground' | 'log' | 'ending'>;
 
 /**
  * Starts a job in the foreground if that is allowed, and Temporal is known to be away before anything is sent to it (an
@@ -27,7 +32,7 @@ type Context = Pick<ApiContext, 'fallback' | 'foreground' | 'log'>;
  * @throws Problem `temporal-unavailable` for a named one while Temporal is known to be away, `no-free-slot`, `storage-full`
  */
 export async function startInForeground(
-  { fallback, foreground, log }: Context,
+  { fallback, foreground, log, ending }: Context,
   job: JobName,
   spec: JobSpec,
   isNamed: boolean,
@@ -38,11 +43,12 @@ export async function startInForeground(
   if (isNamed) {
     const since = outage.since === null ? null : await outage.look();
     if (since !== null && Date.now() - since.getTime() >= afterMs)
-      throw temporalUnavailable(new Error(reasonOf(outage, since)));
+      throw temporalUnavailable(new Error(reasonOf(outage, since)), nameUnknown);
     return undefined;
   }
-  const since = await outage.lasting(afterMs, client);
+  const since = await outage.lasting(afterMs, client, ending);
   client.throwIfAborted();
+  if (since === null && ending.aborted) throw temporalUnavailable(new Error('the service ends'), endsNow);
   if (since === null) return undefined;
   refuseLarge(spec);
   try {

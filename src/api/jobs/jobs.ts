@@ -99,7 +99,7 @@ export class Jobs {
   async #readOutput(run: RunEvidence, finished: boolean): Promise<OutputSummary> {
     const key = keyOfLastAttempt(run);
     const stored = key === null ? undefined : await this.store.output(key);
-    const progress = finished ? await progressAtEnd(stored) : await this.#progress(run);
+    const progress = finished ? await progressAtEnd(run, stored) : await this.#progress(run);
     if (stored === undefined)
       return { available: false, recentLines: [], text: finished ? '' : null, truncated: false, progress };
     return { ...(await stored.summary(finished)), progress };
@@ -121,11 +121,10 @@ export class Jobs {
   }
 }
 
-async function progressAtEnd(stored: StoredOutput | undefined): Promise<LiveProgress> {
-  const work = (await stored?.work()) ?? null;
-  if (work === null) return unknownProgress;
-  const { done, todo } = work;
-  return { ...unknownProgress, tasksDone: done, tasksTotal: todo === null ? null : done + todo };
+/** How far a job came: as its outcome has it, else by the events of its last attempt. */
+async function progressAtEnd({ memo }: RunEvidence, stored: StoredOutput | undefined): Promise<LiveProgress> {
+  const tasks = memo.outcome?.tasks ?? (await stored?.work());
+  return tasks == null ? unknownProgress : { ...unknownProgress, tasksDone: tasks.done, tasksTotal: tasks.total };
 }
 
 function keyOfLastAttempt(run: RunEvidence): Parameters<AttemptStore['output']>[0] | null {

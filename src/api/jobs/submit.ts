@@ -6,7 +6,7 @@ import { Problem } from '../problem.js';
 import { untilClosed } from '../temporal/close.js';
 import { specOfRun } from '../temporal/history.js';
 import { startJob, type Order, type StartResult } from '../temporal/start.js';
-import type { Temporal } from '../temporal/connection.js';
+import { temporalUnavailable, type Temporal } from '../temporal/connection.js';
 import type { Jobs } from './jobs.js';
 
 /** How long a submission that asks for a rerun waits for a decided run to close. */
@@ -52,6 +52,15 @@ export async function submit(
     }
     if (Date.now() >= until) throw stillClosing(job, result.runId);
   }
+}
+
+/** The problem of a submission that failed with `error`: while Temporal is away, what the caller can rely on. */
+export function problemOfSubmission(error: unknown, isNamed: boolean): unknown {
+  if (!(error instanceof Problem) || error.type !== 'temporal-unavailable') return error;
+  const detail = isNamed
+    ? 'Temporal did not answer, so it is not known whether the name is taken, or was given to this job just now. Repeat the request later: that starts it once at most'
+    : 'Temporal did not answer, so it is not known whether the job was started. With a name or an Idempotency-Key, a repeated request finds it instead of starting another one';
+  return temporalUnavailable(error.cause, detail);
 }
 
 /** Waits while the latest run is closed in Temporal and yet something of it may live. */

@@ -13,7 +13,10 @@ const NodeDocument = z
     host: z.string(),
     status: z.enum(['live', 'away']).describe('`away`: nothing was heard of it for longer than NODE_TIMEOUT'),
     last_seen: z.iso.datetime().nullable().describe('RFC 3339, UTC'),
-    slots: z.int().nullable().describe('How many attempts it runs at the same time; null while unknown'),
+    slots: z
+      .int()
+      .nullable()
+      .describe('How many attempts it runs at the same time; like what follows as last heard. Null while unknown'),
     taken: z.int().nullable(),
     attempts: z
       .array(z.object({ job_id: z.string(), run_id: z.string(), attempt: z.int() }))

@@ -24,7 +24,7 @@ const route = createRoute({
   path: '/readyz',
   summary: 'Whether all jobs would be served now',
   description:
-    'Answers within two seconds. While Temporal is away unnamed jobs may be served nevertheless: `checks.temporal` says so.',
+    'Answers within two seconds. While Temporal is away jobs without a name may be served nevertheless: `checks.temporal` says whether they are.',
   security: [],
   responses: {
     200: { description: 'They would', content: { 'application/json': { schema: Ready } } },
@@ -34,12 +34,16 @@ const route = createRoute({
 
 /** `GET /readyz`: whether Temporal answers, a worker asks for work, and workflows make progress; and how much there is to do. */
 export function getReady(app: Api, { pulse, foreground, fallback }: ApiContext): void {
-  const meanwhile = fallback === undefined ? '' : '; unnamed jobs run in the foreground, others are answered with 503';
+  /** What is served nevertheless. Where Temporal may have taken what was sent, nothing is. */
+  const meanwhile = (): string =>
+    fallback?.outage.since == null
+      ? '; until it does, requests for jobs are answered with 503'
+      : '; meanwhile jobs without a name run in the foreground, and other requests for jobs are answered with 503';
   app.openapi(route, async (c) => {
     const [{ temporal, worker, workflows, queue }, counts] = await Promise.all([pulse.ask(), foreground.counts()]);
     const isReady = [temporal, worker, workflows].every((trouble) => trouble === null);
     const checks = {
-      temporal: temporal === null ? 'ok' : `${temporal}${meanwhile}`,
+      temporal: temporal === null ? 'ok' : `${temporal}${meanwhile()}`,
       worker: worker ?? 'ok',
       workflows: workflows ?? 'ok',
     };

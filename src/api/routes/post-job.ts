@@ -7,7 +7,7 @@ import { isFinished } from '../../job/state.js';
 import { Accepted, acceptedOf, newlyAccepted, SyncResult, syncResultOf } from '../jobs/accepted.js';
 import { startInForeground } from '../jobs/fallback.js';
 import { stillEntering } from '../jobs/remove.js';
-import { submit, type Submitted } from '../jobs/submit.js';
+import { problemOfSubmission, submit, type Submitted } from '../jobs/submit.js';
 import { withinRetention } from '../jobs/ttl.js';
 import { waitForEnd } from '../jobs/wait.js';
 import type { SeenRun } from '../jobs/jobs.js';
@@ -85,7 +85,11 @@ export function postJob(app: Api, context: ApiContext): void {
     const isNamed = spec.name !== undefined || key !== undefined;
     const inForeground = await startInForeground(context, job, spec, isNamed, client);
     if (isNamed && (await context.foreground.evidence(job)) !== undefined) throw stillEntering(job);
-    const submitted = inForeground ?? (await submit(context, job, spec, client));
+    const submitted =
+      inForeground ??
+      (await submit(context, job, spec, client).catch((error: unknown) => {
+        throw problemOfSubmission(error, isNamed);
+      }));
     c.header('location', jobPath(job));
     const status = submitted.created ? 202 : 200;
 

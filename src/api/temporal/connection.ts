@@ -106,13 +106,15 @@ export function hasGrpcCode(error: unknown, code: number): boolean {
   return isGrpcServiceError(error) && (error.code as number) === code;
 }
 
-/** The answer while Temporal is away. Repeating a request is safe if it names its job. */
-export function temporalUnavailable(cause: unknown): Problem {
-  const problem = new Problem(
-    'temporal-unavailable',
-    'Temporal did not answer. Repeat the request later; a submission is safe to repeat if it has a name or an Idempotency-Key',
-    { headers: { 'retry-after': retryAfter } },
-  );
+/**
+ * The answer while Temporal is away.
+ * @param detail what that means for the request
+ */
+export function temporalUnavailable(
+  cause: unknown,
+  detail = 'Temporal does not answer, and it alone knows the jobs. Repeat the request later',
+): Problem {
+  const problem = new Problem('temporal-unavailable', detail, { headers: { 'retry-after': retryAfter } });
   problem.cause = cause;
   return problem;
 }

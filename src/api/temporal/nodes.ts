@@ -10,6 +10,7 @@ import { all, equals } from '../../job/visibility.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 import { SharedCalls } from './shared-calls.js';
 
+type PendingActivity = temporal.api.workflow.v1.IPendingActivityInfo;
 type Description = temporal.api.workflowservice.v1.IDescribeWorkflowExecutionResponse;
 
 /** How long what was heard of a node answers further questions. */
@@ -20,8 +21,9 @@ export interface SeenNode {
   node: string;
   host: string;
   live: boolean;
-  /** RFC 3339; null if it has not been heard of since it was last claimed. */
+  /** RFC 3339; null if it was never heard of. */
   lastSeen: string | null;
+  /** As last heard. */
   state: NodeState | null;
 }
 
@@ -82,8 +84,8 @@ async function describeNode(engine: Temporal, node: string): Promise<SeenNode | 
 
 async function seenNode(engine: Temporal, node: string, description: Description): Promise<SeenNode> {
   const fields = description.workflowExecutionInfo?.memo?.fields;
-  const { attendance } = ((await decodeMapFromPayloads(engine.converter, fields)) ?? {}) as NodeMemo;
-  const attending = description.pendingActivities?.[0];
+  const { attendance, last } = ((await decodeMapFromPayloads(engine.converter, fields)) ?? {}) as NodeMemo;
+  const attending = latest(description.pendingActivities ?? []);
   const payloads = attending?.heartbeatDetails?.payloads;
   const state = await decodeFromPayloadsAtIndex<NodeState | null>(engine.converter, 0, payloads ?? []);
   const lastSeen = optionalTsToDate(attending?.lastHeartbeatTime);
@@ -93,7 +95,14 @@ async function seenNode(engine: Temporal, node: string, description: Description
     node,
     host: attendance?.host ?? '',
     live,
-    lastSeen: lastSeen?.toISOString() ?? null,
-    state: state ?? null,
+    lastSeen: lastSeen?.toISOString() ?? last?.at ?? null,
+    state: state ?? last ?? null,
   };
+}
+
+/** The one that was last heard of: that of a worker which was followed by another is there for a while. */
+function latest(activities: PendingActivity[]): PendingActivity | undefined {
+  const heardAt = ({ lastHeartbeatTime }: PendingActivity): number =>
+    optionalTsToDate(lastHeartbeatTime)?.getTime() ?? 0;
+  return [...activities].sort((one, other) => heardAt(other) - heardAt(one))[0];
 }

@@ -36,13 +36,14 @@ export class Outage {
 
   /**
    * Waits until it is certain that nobody has listened for `afterMs`, or that somebody listens.
-   * @returns since when; null if somebody may listen, or the signal was aborted
+   * @param signals of those who don't wait any more
+   * @returns since when; null if somebody may listen, or a signal was aborted
    */
-  async lasting(afterMs: number, signal: AbortSignal): Promise<Date | null> {
+  async lasting(afterMs: number, ...signals: AbortSignal[]): Promise<Date | null> {
     for (;;) {
       const since = await this.look();
       if (since === null || Date.now() - since.getTime() >= afterMs) return since;
-      if (signal.aborted) return null;
+      if (signals.some(({ aborted }) => aborted)) return null;
       await delay(decideMs);
     }
   }

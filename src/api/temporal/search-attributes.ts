@@ -8,11 +8,12 @@ const types = {
   datetime: IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
 } satisfies Record<string, temporal.api.enums.v1.IndexedValueType>;
 
-/** Registers the attributes that jobs are found by; those that are there already stay. */
+/** Registers the attributes that jobs are found by. Temporal warns in its log of those that are there already, so they are left out. */
 export async function registerSearchAttributes(engine: Temporal): Promise<void> {
-  const entries = Object.entries(searchAttributeTypes).map(([name, type]) => [name, types[type]] as const);
   const { namespace } = engine;
-  await engine.call((_service, operator) =>
-    operator.addSearchAttributes({ namespace, searchAttributes: Object.fromEntries(entries) }),
-  );
+  const { customAttributes } = await engine.call((_service, operator) => operator.listSearchAttributes({ namespace }));
+  const missing = Object.entries(searchAttributeTypes).filter(([name]) => !(name in customAttributes));
+  if (missing.length === 0) return;
+  const searchAttributes = Object.fromEntries(missing.map(([name, type]) => [name, types[type]]));
+  await engine.call((_service, operator) => operator.addSearchAttributes({ namespace, searchAttributes }));
 }

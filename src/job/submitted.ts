@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import type { JobSpec } from './spec.js';
+import { RetryPolicy } from './retry.js';
+
+/** It is kept in the memo, which Temporal holds for each job and gives with every list. */
+const maxBytes = 16 * 1024;
+
+const words = z.array(z.string());
+
+/** What of a spec is harmless to be seen by whoever sees the job: no values of variables, and nothing that isn't listed here. */
+export const SubmittedSpec = z
+  .object({
+    inventory: z.string().nullable().describe('Null: groups inline'),
+    extra_vars: words.describe('Their names'),
+    limit: z.string(),
+    tags: words,
+    skip_tags: words,
+    forks: z.int(),
+    check: z.boolean(),
+    diff: z.boolean(),
+    verbosity: z.int(),
+    become: z.boolean(),
+    timeout: z.number(),
+    retry: RetryPolicy,
+    on_node_lost: z.enum(['wait', 'fail', 'rerun']),
+    priority: z.int(),
+    labels: words,
+    ttl: z.number(),
+  })
+  .partial()
+  .describe('What was submitted. What is missing was not given, or would make this longer than 16 KiB');
+export type SubmittedSpec = z.infer<typeof SubmittedSpec>;
+
+/** As much of it as fits, the shortest fields first. */
+export function submittedOf(spec: JobSpec): SubmittedSpec {
+  const shown: Record<string, unknown> = {
+    ...spec,
+    inventory: typeof spec.inventory === 'string' ? spec.inventory : null,
+    extra_vars: Object.keys(spec.extra_vars),
+  };
+  let left = maxBytes;
+  const fitting = Object.keys(SubmittedSpec.shape)
+    .filter((field) => shown[field] !== undefined)
+    .map((field) => ({ field, bytes: new TextEncoder().encode(JSON.stringify({ [field]: shown[field] })).length }))
+    .sort((one, other) => one.bytes - other.bytes)
+    .filter(({ bytes }) => (left -= bytes) > 0);
+  return SubmittedSpec.parse(Object.fromEntries(fitting.map(({ field }) => [field, shown[field]])));
+}
