@@ -68,6 +68,7 @@ describe('a job whose node is gone', () => {
     const early = await first.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'a mistake' });
     expect(early).toMatchObject({ status: 409, body: { type: '/problems/node-live' } });
 
+    await until('its progress to be told', async () => (await first.job(job.job_id)).progress.tasks_done === 1);
     await stopSecond();
     expect(await isAway(job.job_id)).toMatchObject({ status: 'running', node });
     await until('the node to be away', async () => (await nodes(first))[node].status === 'away');
