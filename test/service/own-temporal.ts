@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config.js';
 import { answers } from '../../src/service/ports.js';
 import { findTemporal, temporalServer } from '../../src/service/temporal.js';
 import { signal, until } from './processes.js';
-import { freePorts } from './service.js';
+import { freePorts } from '../ports.js';
 
 /** A Temporal server that nobody but the test starts again when it is away. */
 export class OwnTemporal {

@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { packageRoot } from '../../src/config.js';
+import { freePorts } from '../ports.js';
 import { carrying, livingProcesses, signal, treeOf, until, type Process } from './processes.js';
 
 /** Timers short enough for tests; what they mean is told in docs/configuration.md. */
@@ -294,13 +294,4 @@ export class Service {
     if (left.length > 0)
       throw new Error(`npm start left processes behind: ${JSON.stringify(left.map(({ command }) => command))}`);
   }
-}
-
-/** Ports that nothing listens on at the moment. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', resolve))));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -4,7 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { loadConfig } from '../../src/config.js';
 import { until } from './processes.js';
-import { freePorts } from './service.js';
+import { freePorts } from '../ports.js';
 
 /** A Temporal server of somebody else's, in memory, with a namespace that drops closed runs soon. */
 export interface TemporalServer {
