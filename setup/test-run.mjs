@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * Runs vitest and prints `N passed, N failed` (`, N skipped`) as the last line.
+ * Runs vitest and prints `N passed, N failed` as the last line, and before it how many were skipped, if any.
  * @param args further arguments for vitest
  * @returns the exit code: vitest's own, and never 0 for a run that has no counts or has errors outside its tests
  */
@@ -32,7 +32,8 @@ function conclude(code, { passed, failed, skipped }) {
       `\nNot green: the runner ended with exit code ${code} after ${total} tests, none of them failed. See above.`,
     );
   }
-  console.log(`${passed} passed, ${problems} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+  if (skipped > 0) console.log(`${skipped} skipped`);
+  console.log(`${passed} passed, ${problems} failed`);
   return problems > 0 && code === 0 ? 1 : code;
 }
 

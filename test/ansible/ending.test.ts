@@ -100,7 +100,7 @@ describe('a cancel', () => {
 
 describe('a timeout', () => {
   test('is kept by the supervisor with no worker there, setsid children included', async () => {
-    await using bench = await AttemptBench.open({ playbook: 'stubborn.yml', timeout: 2.5 });
+    await using bench = await AttemptBench.open({ playbook: 'stubborn.yml', timeout: 8 });
     const ref = await bench.place();
     await bench.attempts.start(bench.key, ref.token);
     await bench.ledgerHas('grandchild');
@@ -109,7 +109,7 @@ describe('a timeout', () => {
   });
 
   test('is kept by the worker when the supervisor is dead', async () => {
-    await using bench = await AttemptBench.open({ playbook: 'stubborn.yml', timeout: 3 });
+    await using bench = await AttemptBench.open({ playbook: 'stubborn.yml', timeout: 8 });
     const watching = bench.run(await bench.place());
     await bench.ledgerHas('staying');
     kill(await bench.claimant('supervisor'), 'SIGKILL');

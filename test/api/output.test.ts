@@ -132,17 +132,17 @@ describe('the work of an attempt that ended', () => {
     JSON.stringify({ seq: done + 1, event: 'ok', message: 'x'.repeat(1000), done, todo });
 
   it('is what its last event says', async () => {
-    expect(await workOf(event(1, 2), event(2, 1), '')).toEqual({ done: 2, todo: 1 });
+    expect(await workOf(event(1, 2), event(2, 1), '')).toEqual({ done: 2, total: 3 });
     expect(await workOf(...Array.from({ length: 1000 }, (_, index) => event(index, 7)))).toEqual({
       done: 999,
-      todo: 7,
+      total: 1006,
     });
-    expect(await workOf(event(1))).toEqual({ done: 1, todo: null });
+    expect(await workOf(event(1))).toEqual({ done: 1, total: null });
   });
 
   it('is what the last whole event says where lines were cut or broken', async () => {
-    expect(await workOf(event(1, 2), event(2, 1).slice(0, -3))).toEqual({ done: 1, todo: 2 });
-    expect(await workOf(event(1, 2), '{"done": "many"}', '\0\0\0', '[]', 'null')).toEqual({ done: 1, todo: 2 });
+    expect(await workOf(event(1, 2), event(2, 1).slice(0, -3))).toEqual({ done: 1, total: 3 });
+    expect(await workOf(event(1, 2), '{"done": "many"}', '\0\0\0', '[]', 'null')).toEqual({ done: 1, total: 3 });
   });
 
   it('is unknown without any', async () => {

@@ -90,9 +90,9 @@ export class Service {
     };
   }
 
-  /** Runs `npm start`'s program. It leads a session of its own, as a terminal would have it. */
+  /** Runs what `npm start` becomes when all is set up. It leads a session of its own, as a terminal would have it. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, ['setup/main.mjs', 'start'], {
+    const child = spawn(process.execPath, ['dist/src/service/main.js'], {
       cwd: packageRoot(),
       env: this.environment,
       detached: true,
