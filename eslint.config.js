@@ -11,17 +11,20 @@ const mayImport = {
   node: ['disk', 'job'],
   ansible: ['disk', 'job'],
   store: ['ansible', 'disk', 'job', 'node'],
-  activities: ['ansible', 'disk', 'job', 'node', 'store'],
+  targets: ['ansible', 'disk', 'job', 'store'],
+  activities: ['ansible', 'disk', 'job', 'node', 'store', 'targets'],
   workflows: ['job'],
   foreground: ['ansible', 'disk', 'job', 'node', 'store'],
-  api: ['disk', 'foreground', 'job', 'store', 'tokens'],
+  api: ['disk', 'foreground', 'job', 'store', 'targets', 'tokens'],
   service: ['ansible', 'disk', 'node', 'tokens'],
   commands: ['disk', 'job', 'service', 'tokens'],
 };
 const folders = Object.keys(mayImport);
 
 /** Those that are given what they need as parameters, and so don't know the configuration. */
-const withoutConfig = ['job', 'disk', 'tokens', 'node', 'ansible', 'store', 'activities', 'workflows', 'foreground'];
+const withoutConfig = [
+  ...['job', 'disk', 'tokens', 'node', 'ansible', 'store', 'targets', 'activities', 'workflows', 'foreground'],
+];
 
 const typeScript = ['**/*.ts'];
 const pure = { group: ['node:*', '@temporalio/*'], message: 'src/job is pure: no Node, no Temporal.' };
@@ -51,7 +54,7 @@ export default defineConfig(
   },
   {
     // Those that only wire may hand the environment on.
-    files: ['src/config.ts', 'src/api/server.ts', 'worker.ts', 'test/**'],
+    files: ['src/config.ts', 'src/api/server.ts', 'worker.ts', 'vitest.config.ts', 'test/**'],
     rules: { 'no-restricted-properties': 'off' },
   },
   {
@@ -110,12 +113,14 @@ export default defineConfig(
             {
               from: { file: { categories: 'worker' } },
               allow: {
-                to: { element: { types: { anyOf: ['activities', 'ansible', 'disk', 'job', 'node', 'store'] } } },
+                to: {
+                  element: { types: { anyOf: ['activities', 'ansible', 'disk', 'job', 'node', 'store', 'targets'] } },
+                },
               },
             },
             {
               from: { file: { categories: 'server' } },
-              allow: { to: { element: { types: { anyOf: ['ansible', 'node'] } } } },
+              allow: { to: { element: { types: { anyOf: ['ansible', 'node', 'targets'] } } } },
             },
             { allow: { to: { file: { categories: 'config' } } } },
             {

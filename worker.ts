@@ -14,7 +14,7 @@ import {
 import { pino } from 'pino';
 import { createAbsenceActivities } from './src/activities/absence.js';
 import type { NodeContext } from './src/activities/context.js';
-import { createNodeActivities, createPlacementActivities } from './src/activities/create.js';
+import { createNodeActivities, createPlacementActivities, createTargetActivities } from './src/activities/create.js';
 import { createEngineActivities } from './src/activities/engine.js';
 import { PlaceSlots } from './src/activities/place-slots.js';
 import { NodeTakenError, Presence } from './src/activities/presence.js';
@@ -23,15 +23,24 @@ import { createCleanUp } from './src/activities/clean-up/clean-up.js';
 import { connectPatiently } from './src/activities/connect.js';
 import { Rounds } from './src/activities/rounds.js';
 import { sweep } from './src/activities/sweep.js';
+import type { TargetContext } from './src/activities/targets/context.js';
+import { sweepTargets } from './src/activities/targets/sweep.js';
+import { AnsibleAgent } from './src/ansible/agent/agent.js';
 import { createAttempts } from './src/ansible/attempts.js';
 import { playbookEnvironment } from './src/ansible/environment.js';
 import { environment, loadConfig } from './src/config.js';
 import { nodeTaskQueue, resumedTaskQueue, sharedTaskQueue } from './src/job/protocol.js';
+import { targetsTaskQueue } from './src/job/target-protocol.js';
 import { openDataFolder, requireSpace } from './src/node/data-folder.js';
 import { Durations } from './src/node/durations.js';
 import { bindingOf, nodeIdOf } from './src/node/identity.js';
 import { Slots } from './src/node/slots.js';
 import { RunFolders } from './src/store/run-folders.js';
+import { TargetCalls } from './src/targets/calls.js';
+import { InventoryFiles } from './src/targets/inventory-files.js';
+import { TargetLedger } from './src/targets/ledger.js';
+import { findThrough, modulesThrough } from './src/targets/through-agent.js';
+import { Watches } from './src/targets/watches.js';
 
 /** A node's worker: wires the parts and serves until it is told to end. Attempts go on without it. */
 const config = loadConfig(process.env);
@@ -69,6 +78,7 @@ const context: NodeContext = {
   nodeId,
   slots,
   folders: new RunFolders(folder.runs),
+  ledger: new TargetLedger(folder.targets),
   client,
   log,
   attempts: createAttempts({
@@ -88,8 +98,33 @@ const context: NodeContext = {
   durations: new Durations(folder.durations),
   requireSpace: () => requireSpace(folder.runs, config.minFreeBytes),
 };
+const agent = new AnsibleAgent({
+  root: config.root,
+  python: config.python,
+  playbooksDir: config.playbooksDir,
+  env: playbookEnvironment(process.env, Object.keys(environment.shape)),
+  id: `worker-${nodeId}`,
+  ...(config.vaultPasswordFile !== undefined && { vaultPasswordFile: config.vaultPasswordFile }),
+  log: (line) => log.warn(line),
+});
+const calls = new TargetCalls(modulesThrough(agent));
+const targetContext: TargetContext = {
+  ...context,
+  targets: {
+    calls,
+    watches: new Watches(calls, log),
+    log,
+    confirmIntervalMs: config.confirmIntervalMs,
+    killGraceMs: config.killGraceMs,
+    inventories: new InventoryFiles(folder.inventories, config),
+    find: findThrough(agent),
+  },
+};
 const sweeps = new Rounds(
-  () => sweep(context),
+  async () => {
+    await sweep(context);
+    await sweepTargets(targetContext);
+  },
   config.sweepIntervalMs,
   (error) => log.error({ err: error }, 'sweep failed'),
 );
@@ -160,7 +195,10 @@ try {
   const ofThisNode = await Worker.create({
     ...common,
     taskQueue: nodeTaskQueue(nodeId),
-    activities: createNodeActivities(context, presence, () => sweeps.soon()),
+    activities: {
+      ...createNodeActivities(context, presence, () => sweeps.soon()),
+      ...createTargetActivities(targetContext, () => sweeps.soonish()),
+    },
     maxConcurrentActivityTaskExecutions: 20_000,
     maxHeartbeatThrottleInterval: '1s',
   });
@@ -171,7 +209,14 @@ try {
     maxConcurrentActivityTaskExecutions: 4,
     maxConcurrentActivityTaskPolls: 1,
   });
-  serving.push(serve(ofThisNode), serve(forResumedRuns));
+  const forTargets = await Worker.create({
+    ...common,
+    taskQueue: targetsTaskQueue,
+    activities: createTargetActivities(targetContext, () => sweeps.soonish()),
+    maxConcurrentActivityTaskExecutions: 20_000,
+    maxHeartbeatThrottleInterval: '1s',
+  });
+  serving.push(serve(ofThisNode), serve(forResumedRuns), serve(forTargets));
   placeSlots.begin();
   await failActivitiesOfDeadWorkers(context, identity);
   void failUnheardActivities(context, identity).catch((error: unknown) =>
@@ -189,6 +234,7 @@ try {
 await Promise.all(serving);
 presence.stop();
 await Promise.all([sweeps.stop(), cleanUps.stop()]);
+await agent.stop();
 slots.close();
 await connection.close();
 if (failure !== undefined) {

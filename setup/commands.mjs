@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SetupError } from './command.mjs';
@@ -28,9 +30,22 @@ const modes = {
     process.exitCode = await runTests(root, args);
   },
 
+  /** Measures what watching costs, as a table and as JSON; see test/bench. */
+  async bench(args) {
+    await prepare(root, { env: process.env, development: true });
+    process.exitCode = await runScript(join(root, 'test', 'bench', 'main.ts'), args);
+  },
+
   /** Builds `dist/` whether or not it is up to date. */
   build: () => rebuild(root),
 };
+
+/** Runs a script in TypeScript. @returns its exit code */
+async function runScript(script, args) {
+  const tsx = join(root, 'node_modules', 'tsx', 'dist', 'cli.mjs');
+  const [code] = await once(spawn(process.execPath, [tsx, script, ...args], { cwd: root, stdio: 'inherit' }), 'close');
+  return code ?? 1;
+}
 
 /** Runs one of the modes above. Rejects with a SetupError whose message is meant for the person at the keyboard. */
 export async function run(mode, args) {

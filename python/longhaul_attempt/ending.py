@@ -7,13 +7,13 @@ import os
 import signal
 import time
 
-from longhaul_attempt import evidence, processes
+from . import evidence, processes
 
 #: How much longer than the grace the supervisor may take before it is passed over.
 SUPERVISOR_EXTRA_SECONDS = processes.VERIFY_SECONDS + 2
 
 
-def end(folder, marker, cause, grace, reason=""):
+def end(folder, marker, cause, grace, reason="", snapshot=processes.Snapshot):
     """End the attempt in `folder`. cause: cancel | terminated | timeout | lost | launch; grace: seconds from TERM to KILL.
 
     Returns {"left": [{pid, command}], "unknown": str|None}: what could not be killed or inspected. With nothing left,
@@ -28,6 +28,7 @@ def end(folder, marker, cause, grace, reason=""):
     if ended is None and not gone and cause != "lost":
         evidence.publish(folder, "cause.json", {"cause": cause, "reason": reason, "at": time.time()})
     attempt = processes.Attempt.read(folder, marker)
+    attempt.snapshot = snapshot
     _ask_supervisor(attempt, grace)
     if not gone and _over_already(folder) == "naturally":
         return {"left": [], "unknown": None}  # it ended by itself before the first signal
@@ -90,7 +91,7 @@ def _ask_supervisor(attempt, grace):
 def _uninspectable(attempt):
     for known in (attempt.supervisor, attempt.ansible):
         if known and processes.alive(known) is None:
-            return "pid %s lives in another pid namespace and can't be reached from here" % known.get("pid")
+            return "whether pid %s lives can't be seen: it is hidden, or of another pid namespace or machine" % known.get("pid")
     return None
 
 

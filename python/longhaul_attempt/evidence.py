@@ -20,7 +20,6 @@ CAUSES = ("cancel", "terminated", "timeout")
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 #: What makes a record unreadable for good. Any other error may pass, and says nothing about the record.
 UNREADABLE = (errno.EISDIR, errno.EIO, errno.EACCES, errno.ELOOP)
-SPARE_BYTES = 64 * 1024
 
 
 def read(folder, name):
@@ -57,7 +56,7 @@ def publish(folder, name, record):
     """
     if readable(folder, name) is not None:
         return False  # known without using up reserved space
-    written = _write_aside(folder, name, json.dumps(record).encode())
+    written = _write_aside(folder, name, _bytes_of(record))
     target = os.path.join(folder, name)
     try:
         os.link(written, target)
@@ -84,6 +83,11 @@ def note(folder, name, record):
     except OSError as error:
         if error.errno not in (*OUT_OF_SPACE, errno.ENOENT, errno.ENOTDIR):
             raise
+
+
+def replace(folder, name, record):
+    """Write record to folder/name over what is there: whole or not at all, also on a full disk. The last writer wins."""
+    os.replace(_write_aside(folder, name, _bytes_of(record)), os.path.join(folder, name))
 
 
 def sync_folder(folder):
@@ -133,6 +137,10 @@ def _is_time(number):
     return type(number) in (int, float) and 0 <= number <= 8.64e12
 
 
+def _bytes_of(record):
+    return json.dumps(record).encode()
+
+
 def _write_aside(folder, name, content):
     path = os.path.join(folder, ".%s.%d.%x" % (name, os.getpid(), time.monotonic_ns()))
     try:
@@ -145,7 +153,7 @@ def _write_aside(folder, name, content):
     except OSError as error:
         if os.path.lexists(path):
             os.unlink(path)
-        if error.errno not in OUT_OF_SPACE or len(content) > SPARE_BYTES:
+        if error.errno not in OUT_OF_SPACE:
             raise
         return _write_to_spare(folder, path, content, error)
 
@@ -153,6 +161,8 @@ def _write_aside(folder, name, content):
 def _write_to_spare(folder, path, content, error):
     for spare in sorted(name for name in os.listdir(folder) if name.startswith(".spare.")):
         try:
+            if os.stat(os.path.join(folder, spare)).st_size < len(content):
+                continue
             os.rename(os.path.join(folder, spare), path)
         except FileNotFoundError:
             continue

@@ -3,20 +3,28 @@
 A process is known by pid, start time, boot id and pid namespace: a pid alone comes back for another process.
 """
 
+import errno
 import os
 import signal
 import time
 
-from longhaul_attempt import evidence
+from . import evidence
 
 
 def boot_id():
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    """None where /proc can't be read."""
+    return _text("/proc/sys/kernel/random/boot_id")
+
+
+def machine_id():
+    return _text("/etc/machine-id")
 
 
 def pid_namespace():
-    return os.readlink("/proc/self/ns/pid")
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
 
 
 def identity(pid):
@@ -29,23 +37,40 @@ def identity(pid):
 
 def alive(known):
     """Whether the process of an identity lives; None where that can't be known from here."""
-    if not isinstance(known, dict) or known.get("boot") != boot_id():
+    if not isinstance(known, dict):
         return False
+    here = boot_id()
+    if here is None:
+        return None
+    if known.get("boot") != here:
+        # Another boot of the same machine ended it; of another machine nothing is known here.
+        return False if known.get("machine") in (None, machine_id()) else None
     if known.get("pidns") != pid_namespace():
         return None
     stat = _stat(known.get("pid"))
-    return stat is not None and stat.start == known.get("start") and not stat.dead
+    if stat is None:
+        return None if _is_hidden(known.get("pid")) else False
+    return stat.start == known.get("start") and not stat.dead
+
+
+def started_at(process):
+    """When a process was started, in seconds since 1970; None where /proc doesn't tell how long this machine runs."""
+    uptime = _text("/proc/uptime")
+    if uptime is None:
+        return None
+    return time.time() - float(uptime.split()[0]) + process.start / os.sysconf("SC_CLK_TCK")
 
 
 def send(process, number):
     """Signal exactly this process, never one that got its pid afterwards. False if it is gone or may not be signalled."""
     try:
         descriptor = os.pidfd_open(process.pid)
-    except OSError:
-        return False
+    except (AttributeError, OSError) as error:
+        # Before Python 3.9 or Linux 5.3: the pid could come back for another one only within these two lines.
+        has_none = isinstance(error, AttributeError) or error.errno == errno.ENOSYS
+        return has_none and _is_still(process) and _kill(process.pid, number)
     try:
-        stat = _stat(process.pid)
-        if stat is None or stat.start != process.start:
+        if not _is_still(process):
             return False
         signal.pidfd_send_signal(descriptor, number)
         return True
@@ -53,6 +78,42 @@ def send(process, number):
         return False
     finally:
         os.close(descriptor)
+
+
+def _is_still(process):
+    stat = _stat(process.pid)
+    return stat is not None and stat.start == process.start
+
+
+def _kill(pid, number):
+    try:
+        os.kill(pid, number)
+        return True
+    except OSError:
+        return False
+
+
+def _is_hidden(pid):
+    """Whether /proc, mounted with hidepid, may not show a process that is there."""
+    return _text("/proc/1/stat") is None and not _is_no_process(pid)
+
+
+def _is_no_process(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _text(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return None
 
 
 class _Stat:
@@ -64,7 +125,8 @@ class _Stat:
         self.key = (pid, self.start)
 
     def describe(self):
-        return {"pid": self.pid, "command": _command(self.pid)}
+        command = b" ".join(command_line(self.pid)).decode("utf-8", "replace").strip()
+        return {"pid": self.pid, "command": command[:200] or "?"}
 
 
 def _stat(pid):
@@ -75,12 +137,57 @@ def _stat(pid):
         return None
 
 
-def _command(pid):
+def command_line(pid):
+    """The words of a process's command line, as far as they can be read."""
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as file:
-            return file.read(300).replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200]
+            return file.read().split(b"\0")
     except OSError:
-        return "?"
+        return []
+
+
+class Snapshot:
+    """All living processes at one moment, by pid, and which of them carry which marker."""
+
+    def __init__(self):
+        stats = (_stat(name) for name in os.listdir("/proc") if name.isdigit())
+        self.all = {stat.pid: stat for stat in stats if stat is not None and not stat.dead}
+        self._carriers = None
+
+    def carriers(self, marker):
+        if self._carriers is None:
+            self._carriers = self._by_marker()
+        return self._carriers.get(marker, ())
+
+    def descends(self, stat, roots):
+        while stat is not None:
+            if stat.pid in roots:
+                return True
+            stat = self.all.get(stat.parent)
+        return False
+
+    def _by_marker(self):
+        carriers = {}
+        for pid in self.all:
+            for entry in environment(pid):
+                if entry.startswith(b"LONGHAUL_"):
+                    carriers.setdefault(entry, set()).add(pid)
+        return carriers
+
+
+def children(pid):
+    """The pids of a process's children, zombies too; None where that can't be told."""
+    listed = _text("/proc/%d/task/%d/children" % (pid, pid))
+    return None if listed is None else [int(child) for child in listed.split()]
+
+
+def environment(pid):
+    """The entries of a process's environment, as far as they can be read."""
+    try:
+        with open("/proc/%d/environ" % pid, "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
 
 
 class Attempt:
@@ -88,6 +195,9 @@ class Attempt:
 
     Who was seen once counts until its death, also when it cut its ties: a root-owned child of a killed task, say.
     """
+
+    #: Where members are looked for; those who end many attempts at once share what they see.
+    snapshot = Snapshot
 
     def __init__(self, marker, supervisor=None, ansible=None, seen=()):
         self.marker = marker.encode()
@@ -113,20 +223,16 @@ class Attempt:
 
     def members(self, but=()):
         """Those alive, without the pids in `but`, oldest first. The caller itself never counts."""
-        all_of_them = {}
-        for name in os.listdir("/proc"):
-            stat = _stat(name) if name.isdigit() else None
-            if stat is not None and not stat.dead:
-                all_of_them[stat.pid] = stat
-        roots = {known["pid"] for known in (self.supervisor, self.ansible) if known and alive(known)}
-        roots |= {stat.pid for stat in all_of_them.values() if stat.key in self._seen or self._marked(stat.pid)}
-        sessions = {known["pid"] for known in (self.supervisor, self.ansible) if self._leads(known)}
+        now = self.snapshot()
+        claimants = [known for known in (self.supervisor, self.ansible) if known]
+        roots = {known["pid"] for known in claimants if alive(known)}
+        roots |= {stat.pid for stat in now.all.values() if stat.key in self._seen}
+        roots |= set(now.carriers(self.marker))
+        sessions = {known["pid"] for known in claimants if self._leads(known)}
         found = [
             stat
-            for stat in all_of_them.values()
-            if stat.pid not in but
-            and stat.pid != os.getpid()
-            and (self._descends(stat, roots, all_of_them) or stat.session in sessions)
+            for stat in now.all.values()
+            if stat.pid not in but and stat.pid != os.getpid() and (now.descends(stat, roots) or stat.session in sessions)
         ]
         self._seen |= {stat.key for stat in found}
         return sorted(found, key=lambda stat: (stat.start, stat.pid))
@@ -138,21 +244,6 @@ class Attempt:
             return False
         stat = _stat(known["pid"])
         return stat is not None and stat.start == known["start"]
-
-    @staticmethod
-    def _descends(stat, roots, all_of_them):
-        while stat is not None:
-            if stat.pid in roots:
-                return True
-            stat = all_of_them.get(stat.parent)
-        return False
-
-    def _marked(self, pid):
-        try:
-            with open("/proc/%d/environ" % pid, "rb") as file:
-                return self.marker in file.read().split(b"\0")
-        except OSError:
-            return False
 
 
 LOOK_SECONDS = 0.05

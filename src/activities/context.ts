@@ -6,6 +6,7 @@ import { parseWorkflowId } from '../job/names.js';
 import type { Durations } from '../node/durations.js';
 import type { Slots, SlotHolder } from '../node/slots.js';
 import type { RunFolders } from '../store/run-folders.js';
+import type { TargetLedger } from '../targets/ledger.js';
 
 /** What the activities of a node work with. */
 export interface NodeContext {
@@ -13,6 +14,8 @@ export interface NodeContext {
   attempts: Attempts;
   slots: Slots;
   folders: RunFolders;
+  /** What it watches on target hosts. */
+  ledger: TargetLedger;
   client: Client;
   log: Logger;
   heartbeatTimeoutMs: number;

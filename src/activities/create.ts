@@ -1,12 +1,18 @@
 import { Context } from '@temporalio/activity';
 import type { NodeContext } from './context.js';
 import { end } from './end.js';
-import type { NodeActivities, PlacementActivities } from './index.js';
+import type { NodeActivities, PlacementActivities, TargetActivities } from './index.js';
 import type { Presence } from './presence.js';
-import { lastTold, withLifeline } from './lifeline.js';
+import { lastTold, withLifeline, type Lifeline } from './lifeline.js';
 import { Milestones } from './milestones.js';
 import { place } from './place.js';
 import { run } from './run.js';
+import type { TargetContext } from './targets/context.js';
+import { endTargets } from './targets/end.js';
+import { prepareTargets } from './targets/prepare.js';
+import { runTargets } from './targets/run.js';
+
+const preparingHeartbeatMs = 20_000;
 
 /** The activities that any node can serve. */
 export function createPlacementActivities(context: NodeContext): PlacementActivities {
@@ -18,15 +24,7 @@ export function createPlacementActivities(context: NodeContext): PlacementActivi
  * @param sweepSoon called when an activity is not asked for any more: its workflow was terminated, or has given it up
  */
 export function createNodeActivities(context: NodeContext, presence: Presence, sweepSoon: () => void): NodeActivities {
-  const watched = async <T>(work: Parameters<typeof withLifeline<T>>[1]): Promise<T> => {
-    const current = Context.current();
-    try {
-      return await withLifeline(context.heartbeatTimeoutMs, work);
-    } finally {
-      const { notFound = false, cancelRequested = false } = current.cancellationDetails ?? {};
-      if (notFound || cancelRequested) sweepSoon();
-    }
-  };
+  const watched = watching(context.heartbeatTimeoutMs / 4, sweepSoon);
   return {
     run: (ref) => {
       const milestones = new Milestones(context, ref, currentRun(), lastTold());
@@ -39,6 +37,51 @@ export function createNodeActivities(context: NodeContext, presence: Presence, s
     },
     end: (ref) => watched(() => end(context, ref, currentRun())),
     attend: () => presence.attend(),
+  };
+}
+
+/**
+ * The activities for target hosts.
+ * @param sweepSoon called when an attempt has ended there, or is not asked for any more
+ */
+export function createTargetActivities(context: TargetContext, sweepSoon: () => void): TargetActivities {
+  // Many are watched at the same time, and each heartbeat costs Temporal: as few as its timeout allows.
+  const watched = watching(context.heartbeatTimeoutMs * 0.6, sweepSoon);
+  const preparing = watching(preparingHeartbeatMs, () => undefined);
+  return {
+    prepareTargets: (request) =>
+      preparing((lifeline) => prepareTargets(context, request, currentRun().runId, lifeline)),
+    runTargets: async (ref) => {
+      const last = lastTold();
+      const milestones = new Milestones(context, ref, currentRun(), last);
+      const results = await watched((lifeline) =>
+        runTargets(
+          context,
+          ref,
+          { tell: (details) => lifeline.tell(milestones.note(details)), signal: lifeline.signal },
+          { last, since: Context.current().info.scheduledTimestampMs },
+        ),
+      );
+      sweepSoon();
+      return results;
+    },
+    endTargets: (ref) => watched(({ signal }) => endTargets(context, ref, currentRun(), signal)),
+  };
+}
+
+/** Runs the work of an activity with a lifeline. */
+function watching(
+  intervalMs: number,
+  notAskedFor: () => void,
+): <T>(work: (lifeline: Lifeline) => Promise<T>) => Promise<T> {
+  return async (work) => {
+    const current = Context.current();
+    try {
+      return await withLifeline(intervalMs, work);
+    } finally {
+      const { notFound = false, cancelRequested = false } = current.cancellationDetails ?? {};
+      if (notFound || cancelRequested) notAskedFor();
+    }
   };
 }
 

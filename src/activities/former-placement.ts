@@ -1,10 +1,12 @@
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { temporal } from '@temporalio/proto';
 import type { Placement, PlaceRequest } from '../job/protocol.js';
+import type { PrepareRequest, TargetPlace, TargetsPlacement } from '../job/target-protocol.js';
 import type { NodeContext } from './context.js';
 import { describeWorkflow } from './engine.js';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
+type Asked = Pick<PlaceRequest, 'workflow_id' | 'run_id' | 'attempt'>;
 
 const historyTimeoutMs = 5_000;
 
@@ -20,18 +22,40 @@ export class RunGoneError extends Error {
  */
 export async function formerPlacement(
   context: NodeContext,
-  { workflow_id, run_id, attempt }: PlaceRequest,
+  request: Asked,
   currentRunId: string,
 ): Promise<Placement | undefined> {
+  return (await formerAnswers<Placement>(context, request, 'place', currentRunId))[0];
+}
+
+/** The same for an attempt on target hosts: where it was prepared, by host, and by which node if only that reaches them. */
+export async function formerPlaces(
+  context: NodeContext,
+  request: Pick<PrepareRequest, 'workflow_id' | 'run_id' | 'attempt'>,
+  currentRunId: string,
+): Promise<{ node: string | null; places: Record<string, TargetPlace> }> {
+  const answers = await formerAnswers<TargetsPlacement>(context, request, 'prepareTargets', currentRunId);
+  const places = Object.assign({}, ...answers.map((answer) => answer.places)) as Record<string, TargetPlace>;
+  return { node: answers.find(({ node }) => node !== null)?.node ?? null, places };
+}
+
+/** What an activity had answered, about this attempt, in the latest of the former runs in which it had. */
+async function formerAnswers<T extends { attempt: number }>(
+  context: NodeContext,
+  { workflow_id, run_id, attempt }: Asked,
+  activity: string,
+  currentRunId: string,
+): Promise<T[]> {
   let runId = currentRunId;
   while (runId !== run_id) {
     const base: string | undefined = baseOf(await historyOf(context, workflow_id, runId), runId);
-    if (base === undefined) return undefined;
-    const placement = await placementIn(context, await historyOf(context, workflow_id, base), attempt);
-    if (placement !== undefined) return placement;
+    if (base === undefined) return [];
+    const answers = await answersIn<T>(context, await historyOf(context, workflow_id, base), activity);
+    const ofAttempt = answers.filter((answer) => answer.attempt === attempt);
+    if (ofAttempt.length > 0) return ofAttempt;
     runId = base;
   }
-  return undefined;
+  return [];
 }
 
 /** The run that was reset to begin this one. */
@@ -40,24 +64,21 @@ function baseOf(events: HistoryEvent[], runId: string): string | undefined {
   return reset?.workflowTaskFailedEventAttributes?.baseRunId ?? undefined;
 }
 
-async function placementIn(
-  { client }: NodeContext,
-  events: HistoryEvent[],
-  attempt: number,
-): Promise<Placement | undefined> {
-  const places = events.filter(
-    ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name === 'place',
+async function answersIn<T>({ client }: NodeContext, events: HistoryEvent[], activity: string): Promise<T[]> {
+  const asked = events.filter(
+    ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name === activity,
   );
-  const ids = new Set(places.map(({ eventId }) => String(eventId)));
+  const ids = new Set(asked.map(({ eventId }) => String(eventId)));
+  const answers: T[] = [];
   for (const { activityTaskCompletedEventAttributes: completed } of events) {
     if (completed == null || !ids.has(String(completed.scheduledEventId))) continue;
-    const [placement] = (await decodeArrayFromPayloads(
+    const [answer] = (await decodeArrayFromPayloads(
       client.options.loadedDataConverter,
       completed.result?.payloads,
-    )) as [Placement?];
-    if (placement?.attempt === attempt) return placement;
+    )) as [T?];
+    if (answer !== undefined) answers.push(answer);
   }
-  return undefined;
+  return answers;
 }
 
 async function historyOf(context: NodeContext, workflowId: string, runId: string): Promise<HistoryEvent[]> {

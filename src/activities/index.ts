@@ -1,6 +1,7 @@
 import type { Attendance, AwayNode, NodeState, ToldJob } from '../job/node-protocol.js';
-import type { Outcome } from '../job/outcome.js';
+import type { Outcome, TargetResult } from '../job/outcome.js';
 import type { AttemptRef, LostPlacement, Placement, PlaceRequest } from '../job/protocol.js';
+import type { PrepareRequest, TargetsPlacement, TargetsRef } from '../job/target-protocol.js';
 import type { AdmissionRequest } from '../job/tenant-protocol.js';
 
 /** Served from the shared queue, by whichever node has a free slot. */
@@ -17,6 +18,16 @@ export interface NodeActivities {
   end(ref: AttemptRef): Promise<void>;
   /** Tells, for as long as this worker serves the node, how the node is; returns how it was last. */
   attend(attendance: Attendance): Promise<NodeState>;
+}
+
+/** Served by every node, and from the queue of a node for hosts that only it reaches. */
+export interface TargetActivities {
+  /** Makes the attempt folders with their tokens on hosts. Starts nothing. */
+  prepareTargets(request: PrepareRequest): Promise<TargetsPlacement>;
+  /** Attaches to what was started on the hosts, else starts it; returns how it ended on each. */
+  runTargets(ref: TargetsRef): Promise<Record<string, TargetResult>>;
+  /** Ends it on all hosts because the job was canceled; returns when nothing of it is left. */
+  endTargets(ref: TargetsRef): Promise<void>;
 }
 
 /** Calls of Temporal that a workflow can't make by itself. Local activities, of whichever worker has the workflow. */

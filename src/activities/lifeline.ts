@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Context } from '@temporalio/activity';
 import type { RunHeartbeat } from '../job/protocol.js';
 
@@ -19,16 +20,15 @@ function isAnother(last: RunHeartbeat | undefined, { started_at, play, unusual }
   return last?.started_at !== started_at || last.play !== play || last.unusual !== unusual;
 }
 
-/** Runs `work` with heartbeats that repeat what was told last, four times within the heartbeat timeout. */
-export async function withLifeline<T>(
-  heartbeatTimeoutMs: number,
-  work: (lifeline: Lifeline) => Promise<T>,
-): Promise<T> {
+/** Runs `work` with heartbeats that repeat what was told last, every `intervalMs`. */
+export async function withLifeline<T>(intervalMs: number, work: (lifeline: Lifeline) => Promise<T>): Promise<T> {
   const context = Context.current();
+  // One for each host that is watched is no leak.
+  setMaxListeners(0, context.cancellationSignal);
   let last = lastTold();
   const repeat = setInterval(() => {
     context.heartbeat(last);
-  }, heartbeatTimeoutMs / 4);
+  }, intervalMs);
   const tell = (details: RunHeartbeat): void => {
     const isMilestone = isAnother(last, details);
     last = details;

@@ -1,4 +1,4 @@
-import { signals, type AttemptRef, type Milestone, type RunHeartbeat } from '../job/protocol.js';
+import { signals, type Milestone, type RunHeartbeat } from '../job/protocol.js';
 import type { NodeContext, RunInTemporal } from './context.js';
 
 const signalTimeoutMs = 5_000;
@@ -18,7 +18,7 @@ export class Milestones {
 
   constructor(
     private readonly context: NodeContext,
-    private readonly ref: AttemptRef,
+    private readonly ref: { attempt: number },
     private readonly asking: RunInTemporal,
     former: RunHeartbeat | undefined,
   ) {

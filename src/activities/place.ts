@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { bootId } from '../ansible/identity.js';
+import type { PlaybookSpec } from '../job/kinds/playbook.js';
 import type { LostPlacement, Placement, PlaceRequest } from '../job/protocol.js';
 import { holderOf, keyOf, type NodeContext } from './context.js';
 import { formerPlacement, RunGoneError } from './former-placement.js';
@@ -27,7 +28,8 @@ export async function place(
     token: randomBytes(16).toString('hex'),
     node: nodeId,
     boot,
-    spec: request.input.spec,
+    // Only playbooks are placed; those that were accepted before there were other kinds don't say so.
+    spec: request.input.spec as PlaybookSpec,
   });
   const { heartbeatTimeoutMs, retryIntervalMs } = context;
   return {

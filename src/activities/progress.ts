@@ -3,7 +3,7 @@ import type { RunningLook } from '../ansible/watch.js';
 import { secondsLeft, type PastRun } from '../job/eta.js';
 import type { HostStats, Outcome } from '../job/outcome.js';
 import type { AttemptRef, RunHeartbeat } from '../job/protocol.js';
-import { JobSpec } from '../job/spec.js';
+import { PlaybookSpec } from '../job/kinds/playbook.js';
 import { ProgressReader } from '../store/progress.js';
 import { keyOf, type NodeContext } from './context.js';
 
@@ -14,7 +14,7 @@ const hostsBytes = 2_000;
 export class AttemptProgress {
   private readonly reader: ProgressReader;
   private readonly folder: string;
-  private known: { spec: JobSpec; past: PastRun[] } | null | undefined;
+  private known: { spec: PlaybookSpec; past: PastRun[] } | null | undefined;
 
   constructor(
     private readonly context: NodeContext,
@@ -68,9 +68,9 @@ export class AttemptProgress {
   }
 
   /** What is run and how long it took before; null where the attempt does not tell. */
-  private async work(): Promise<{ spec: JobSpec; past: PastRun[] } | null> {
+  private async work(): Promise<{ spec: PlaybookSpec; past: PastRun[] } | null> {
     if (this.known !== undefined) return this.known;
-    const spec = await readRecord(this.folder, 'spec.json', JobSpec);
+    const spec = await readRecord(this.folder, 'spec.json', PlaybookSpec);
     if (spec === undefined || spec === 'corrupt') return (this.known = null);
     return (this.known = { spec, past: await this.context.durations.of(keyOf(this.ref).tenant, spec) });
   }

@@ -1,10 +1,11 @@
 import proto, { type temporal } from '@temporalio/proto';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { jobWorkflowType } from '../job/protocol.js';
-import { all, equals } from '../job/visibility.js';
+import { all, equals, isOpen } from '../job/visibility.js';
 import type { NodeContext } from './context.js';
 
 const callTimeoutMs = 10_000;
+const atOnce = 8;
 
 interface Run {
   workflowId: string;
@@ -35,9 +36,20 @@ export async function failActivitiesOfDeadWorkers(context: NodeContext, identity
  * Visibility names them, so this takes as long as there are open jobs; nothing waits for it.
  */
 export async function failUnheardActivities(context: NodeContext, identity: WorkerIdentity): Promise<void> {
-  const query = all(equals('WorkflowType', jobWorkflowType), equals('ExecutionStatus', 'Running'));
-  const open = context.client.workflow.list({ query });
-  for await (const { workflowId, runId } of open) await failThoseOf(context, { workflowId, runId }, identity);
+  const query = all(equals('WorkflowType', jobWorkflowType), isOpen);
+  // An async generator gives its values one by one, however many ask for the next.
+  const iterator = context.client.workflow.list({ query })[Symbol.asyncIterator]();
+  const turns = Array.from({ length: atOnce }, () => takeTurn());
+  await Promise.all(turns);
+
+  async function takeTurn(): Promise<void> {
+    for (;;) {
+      const next = await iterator.next();
+      if (next.done === true) return;
+      const { workflowId, runId } = next.value;
+      await failThoseOf(context, { workflowId, runId }, identity);
+    }
+  }
 }
 
 async function failThoseOf(

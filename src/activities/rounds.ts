@@ -1,6 +1,9 @@
+const delayMs = 3_000;
+
 /** Does something at the start, at every interval, and when asked to; never twice at once. */
 export class Rounds {
   private timer: NodeJS.Timeout | undefined;
+  private delayed: NodeJS.Timeout | undefined;
   private current: Promise<void> | undefined;
   private again = false;
   private readonly ending = new AbortController();
@@ -23,8 +26,17 @@ export class Rounds {
   /** Resolves when the round that is under way has ended. */
   async stop(): Promise<void> {
     clearInterval(this.timer);
+    clearTimeout(this.delayed);
     this.ending.abort();
     await this.current;
+  }
+
+  /** Begins a round within some seconds: for what often comes in numbers. */
+  soonish(): void {
+    this.delayed ??= setTimeout(() => {
+      this.delayed = undefined;
+      this.soon();
+    }, delayMs);
   }
 
   /** Begins a round now, or after the one that is under way. */

@@ -44,7 +44,10 @@ async function sweepSlot(context: NodeContext, slot: TakenSlot): Promise<void> {
 }
 
 /** The run that an attempt belongs to: the one that placed it, or the one that continues that after a Reset (R5). */
-async function runOf(context: NodeContext, holder: SlotHolder): Promise<WorkflowExecutionDescription | undefined> {
+export async function runOf(
+  context: NodeContext,
+  holder: { workflow_id: string; run_id: string },
+): Promise<WorkflowExecutionDescription | undefined> {
   const own = await describeWorkflow(context, holder.workflow_id, holder.run_id);
   if (own !== undefined && isOpen(own)) return own;
   const latest = await describeWorkflow(context, holder.workflow_id);

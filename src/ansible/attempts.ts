@@ -3,7 +3,7 @@ import path from 'node:path';
 import { createFolderOnce, namesIn, replaceDurably } from '../disk/durable.js';
 import { isErrno } from '../disk/errno.js';
 import { Outcome, type LeftProcess } from '../job/outcome.js';
-import type { JobSpec } from '../job/spec.js';
+import type { PlaybookSpec } from '../job/kinds/playbook.js';
 import { playbookCommand, type AnsibleSetup } from './command.js';
 import { environmentOf } from './environment.js';
 import { attemptFolder, markerOf, type AttemptKey } from './folders.js';
@@ -29,7 +29,7 @@ export interface NewAttempt {
   token: string;
   node: string;
   boot: string;
-  spec: JobSpec;
+  spec: PlaybookSpec;
 }
 
 /** The attempts of this node: every verb may be repeated, at any time, after any crash. */

@@ -1,6 +1,8 @@
 import path from 'node:path';
-import { hostsOfList, type Inventory } from '../job/inventory.js';
-import type { JobSpec } from '../job/spec.js';
+import type { Inventory } from '../job/inventory.js';
+import type { PlaybookSpec } from '../job/kinds/playbook.js';
+import { inventoryOf } from './inventory.js';
+import { unsafeYaml } from './unsafe-yaml.js';
 
 /** Where Ansible and its input are on this node. */
 export interface AnsibleSetup {
@@ -26,7 +28,7 @@ export interface PlaybookCommand {
  * Translates a spec into a call of ansible-playbook as one would make it in the playbooks folder. What the caller sent is data: values reach Ansible as
  * `--option=value` or in files in which every string is marked `!unsafe`, so that no template in them is evaluated.
  */
-export function playbookCommand(spec: JobSpec, folder: string, setup: AnsibleSetup): PlaybookCommand {
+export function playbookCommand(spec: PlaybookSpec, folder: string, setup: AnsibleSetup): PlaybookCommand {
   const files: Record<string, string> = {};
   const inventory = inventoryOption(spec.inventory, folder, setup, files);
   const options = [`--inventory=${inventory}`];
@@ -55,42 +57,8 @@ function inventoryOption(
   setup: AnsibleSetup,
   files: Record<string, string>,
 ): string {
-  if (typeof inventory === 'string' && !inventory.includes(',')) return path.join(setup.inventoriesDir, inventory);
-  const hosts = typeof inventory === 'string' ? hostsOfList(inventory) : undefined;
-  if (hosts !== undefined && !hosts.includes('localhost')) return hosts.length === 1 ? `${hosts[0]},` : hosts.join(',');
-  files['inventory.yml'] = hosts === undefined ? unsafeYaml(inventory as object) : withLocalhost(hosts, setup.python);
+  const given = inventoryOf(inventory, setup);
+  if ('option' in given) return given.option;
+  files['inventory.yml'] = given.yaml;
   return path.join(folder, 'inventory.yml');
-}
-
-/** `localhost` in a host list is the node itself, with the node's own Python, as Ansible's implicit localhost is. */
-function withLocalhost(hosts: string[], python: string): string {
-  const itself = { ansible_connection: 'local', ansible_python_interpreter: python };
-  const entries = hosts.map((host) => [host, host === 'localhost' ? itself : null]);
-  return unsafeYaml({ all: { hosts: Object.fromEntries(entries) as Record<string, unknown> } });
-}
-
-/**
- * A mapping that Ansible reads as data: `!unsafe` on it holds for every key and value below. Scalars are quoted where
- * YAML 1.1 would read them otherwise than JSON does.
- */
-function unsafeYaml(mapping: object): string {
-  return `!unsafe ${yaml(mapping)}\n`;
-}
-
-function yaml(value: unknown): string {
-  if (typeof value === 'string') return yamlString(value);
-  if (typeof value === 'number') return JSON.stringify(value).replace(/^(-?\d+)e/, '$1.0e');
-  if (Array.isArray(value)) return `[${value.map(yaml).join(', ')}]`;
-  if (typeof value !== 'object' || value === null) return value === true || value === false ? String(value) : 'null';
-  return `{${Object.entries(value)
-    .map(([key, part]) => `? ${yamlString(key)} : ${yaml(part)}`)
-    .join(', ')}}`;
-}
-
-/** A JSON string whose characters beyond printable ASCII are YAML escapes; lone surrogates become U+FFFD. */
-function yamlString(value: string): string {
-  return JSON.stringify(value.replace(/\p{Surrogate}/gu, '\ufffd')).replace(/[^\x20-\x7e]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0xfffd;
-    return code > 0xffff ? `\\U${code.toString(16).padStart(8, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
-  });
 }

@@ -6,6 +6,7 @@ import type { RunFolders } from '../store/run-folders.js';
 import type { Fallback } from './jobs/fallback.js';
 import type { Jobs } from './jobs/jobs.js';
 import type { Temporal } from './temporal/connection.js';
+import type { TargetHosts } from './target-hosts.js';
 import type { Nodes } from './temporal/nodes.js';
 import type { Pulse } from './temporal/pulse.js';
 import type { Order } from './temporal/start.js';
@@ -35,4 +36,6 @@ export interface ApiContext {
   syncMaxWaitMs: number;
   /** Aborts when the service ends: whoever waits is answered now. */
   ending: AbortSignal;
+  /** Which hosts jobs can be run on. */
+  targetHosts: TargetHosts;
 }

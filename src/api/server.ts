@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
+import { AnsibleAgent } from '../ansible/agent/agent.js';
 import { createAttempts } from '../ansible/attempts.js';
 import { playbookEnvironment } from '../ansible/environment.js';
 import { ConfigError, environment, loadConfig } from '../config.js';
@@ -11,6 +12,9 @@ import { DataFolderError, dataFolderOf, openDataFolder, requireSpace } from '../
 import { nodeIdOf } from '../node/identity.js';
 import { Slots } from '../node/slots.js';
 import { AttemptStore } from '../store/attempts.js';
+import { InventoryFiles } from '../targets/inventory-files.js';
+import { findThrough } from '../targets/through-agent.js';
+import { TargetLedger } from '../targets/ledger.js';
 import { requireTokens } from '../tokens/start.js';
 import { TokenFile, TokensError } from '../tokens/token-file.js';
 import { RunFolders } from '../store/run-folders.js';
@@ -46,7 +50,7 @@ async function main(): Promise<void> {
   const folder = dataFolderOf(dataDir);
   const nodeId = nodeIdOf(dataDir, config.nodeId);
   const slots = new Slots(folder.slots, config.maxConcurrentPlaybooks);
-  const store = new AttemptStore(folder.runs, slots, nodeId);
+  const store = new AttemptStore(folder.runs, slots, new TargetLedger(folder.targets), nodeId);
 
   const { address, namespace, embedded, uiPort } = config.temporal;
   const identity = `api/${process.pid}-${randomBytes(4).toString('hex')}`;
@@ -86,6 +90,15 @@ async function main(): Promise<void> {
     ...(config.maxConcurrentPerTenant !== undefined && { tenantLimit: config.maxConcurrentPerTenant }),
     enter: (ended, signal) => enterJob(temporal, ended, order, signal),
   });
+  const agent = new AnsibleAgent({
+    root: config.root,
+    python: config.python,
+    playbooksDir,
+    env: playbookEnvironment(process.env, [...Object.keys(environment.shape), ...ownVariables]),
+    id: `api-${nodeId}-${port}`,
+    ...(config.vaultPasswordFile !== undefined && { vaultPasswordFile: config.vaultPasswordFile }),
+    log: (line) => log.warn(line),
+  });
   const jobs = new Jobs(temporal, store, nodes, foreground, temporalUi);
 
   const ending = new AbortController();
@@ -109,6 +122,7 @@ async function main(): Promise<void> {
     inventoriesDir,
     syncMaxWaitMs,
     ending: ending.signal,
+    targetHosts: { find: findThrough(agent), inventories: new InventoryFiles(folder.inventories, config) },
   });
   const listening = await listen(app, host, port, log);
   foreground.start();
@@ -118,6 +132,7 @@ async function main(): Promise<void> {
     log.info({ signal }, 'api ends; jobs go on');
     ending.abort();
     await listening.close();
+    await agent.stop();
     await foreground.stop();
     outage.stop();
     slots.close();

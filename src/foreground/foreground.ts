@@ -5,7 +5,7 @@ import { isErrno } from '../disk/errno.js';
 import type { RunEvidence } from '../job/evidence.js';
 import type { JobName } from '../job/names.js';
 import type { ForegroundRun, JobMemo } from '../job/protocol.js';
-import type { JobSpec } from '../job/spec.js';
+import type { PlaybookSpec } from '../job/kinds/playbook.js';
 import { DataFolderError } from '../node/data-folder.js';
 import type { AttemptStore } from '../store/attempts.js';
 import type { RunFolders } from '../store/run-folders.js';
@@ -32,7 +32,7 @@ export class NoSpaceError extends Error {
 /** A job that has ended, as Temporal is to have it. */
 export interface EndedJob {
   job: JobName;
-  spec: JobSpec;
+  spec: PlaybookSpec;
   run: ForegroundRun;
   memo: NonNullable<JobMemo['foreground']>;
 }
@@ -93,7 +93,7 @@ export class Foreground {
    * @param reason why it runs without Temporal
    * @throws NoSlotError, NoSpaceError
    */
-  async accept({ tenant, playbookName, name }: JobName, spec: JobSpec, reason: string): Promise<void> {
+  async accept({ tenant, playbookName, name }: JobName, spec: PlaybookSpec, reason: string): Promise<void> {
     const { records, nodeId, requireSpace } = this.#options;
     await requireSpace().catch(refuseForSpace);
     const created_at = new Date().toISOString();

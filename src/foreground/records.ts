@@ -7,7 +7,7 @@ import { createFolderOnce, createOnce, namesIn, replaceDurably } from '../disk/d
 import { isErrno } from '../disk/errno.js';
 import type { JobName } from '../job/names.js';
 import { Outcome } from '../job/outcome.js';
-import { JobSpec } from '../job/spec.js';
+import { PlaybookSpec } from '../job/kinds/playbook.js';
 
 /** What was asked for, and why it runs without Temporal. Never changed. */
 const Order = z.object({
@@ -15,7 +15,7 @@ const Order = z.object({
   playbook_name: z.string(),
   /** Made for it, so that nothing else has it; the id of its run too. */
   name: z.string(),
-  spec: JobSpec,
+  spec: PlaybookSpec,
   node: z.string(),
   created_at: z.string(),
   reason: z.string(),

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import type { RunEvidence } from './evidence.js';
 import { Failure } from './failure.js';
 import { jobIdOf } from './names.js';
-import { HostStats, LeftProcess, Stats, type Outcome } from './outcome.js';
+import { HostStats, LeftProcess, Stats, TargetResult, type Outcome } from './outcome.js';
 import type { LiveProgress } from './progress.js';
-import { isFinished, placementOf, type JobState } from './state.js';
+import { jobKinds } from './spec.js';
+import { isFinished, placementOf, watchingOf, type JobState } from './state.js';
 import { SubmittedSpec } from './submitted.js';
 
 export const JobStatus = z
@@ -36,7 +37,7 @@ export type Progress = z.infer<typeof Progress>;
 
 export const AttemptSummary = z.object({
   attempt: z.int(),
-  node: z.string(),
+  node: z.string().nullable().describe('Null while it is on target hosts that any node can reach'),
   status: JobStatus,
   failure: Failure.nullable(),
   rc: z.int().nullable(),
@@ -77,8 +78,9 @@ export const JobDocument = z
     playbook_name: z.string(),
     tenant: z.string(),
     workspace: z.string(),
-    kind: z.enum(['playbook']),
-    playbook: z.string(),
+    kind: z.enum(jobKinds),
+    title: z.string().describe('What it runs, in one line'),
+    playbook: z.string().nullable().describe('Null for other kinds'),
     spec: SubmittedSpec.nullable().describe('Null for a run that an earlier version began'),
     status: JobStatus,
     failure: Failure.nullable(),
@@ -96,8 +98,10 @@ export const JobDocument = z
     finished_at: Time.nullable(),
     progress: Progress,
     hosts: z
-      .record(z.string(), HostSummary)
-      .describe("Ansible's counters, live while it runs. Of very many hosts only some, those in trouble first"),
+      .record(z.string(), z.union([HostSummary, TargetResult]))
+      .describe(
+        "Of a playbook Ansible's counters; of other kinds how it stands on each host. Live while it runs; of very many hosts only some, those in trouble first",
+      ),
     recent_logs: z.array(z.string()).describe('The last 20 lines of output'),
     output_available: z.boolean(),
     result: Result.nullable().describe('Null until it is finished'),
@@ -125,6 +129,7 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
   const times = orderedTimes(run, state, outcome);
   const stats = outcome?.stats ?? {};
   const failure = state.status === 'failed' ? state.failure : null;
+  const done = outcome?.targets === undefined ? progress.tasksDone : Object.keys(outcome.targets).length;
   return {
     job_id: jobIdOf(job),
     run_id: run.runId,
@@ -132,8 +137,9 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
     playbook_name: job.playbookName,
     tenant: job.tenant,
     workspace: memo.workspace ?? 'default',
-    kind: 'playbook',
-    playbook: memo.playbook ?? '',
+    kind: memo.kind ?? 'playbook',
+    title: memo.title ?? memo.playbook ?? '',
+    playbook: memo.playbook ?? null,
     spec: memo.spec ?? null,
     status: state.status,
     failure,
@@ -148,11 +154,13 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
       stage: state.stage,
       percent: isFinished(state) ? 100 : progress.percent,
       message: isDoing(run, state) ? (progress.message ?? state.message) : state.message,
-      tasks_done: progress.tasksDone,
-      tasks_total: state.status === 'successful' ? progress.tasksDone : progress.tasksTotal,
+      tasks_done: done,
+      tasks_total: state.status === 'successful' ? done : progress.tasksTotal,
       eta: state.status === 'running' ? progress.eta : null,
     },
-    hosts: hostsOf(isFinished(state) ? stats : progress.hosts),
+    hosts: isFinished(state)
+      ? { ...hostsOf(stats), ...outcome?.targets }
+      : { ...hostsOf(progress.hosts), ...progress.targets },
     recent_logs: output.recentLines,
     output_available: output.available,
     result: isFinished(state)
@@ -166,7 +174,7 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
 /** Whether the state's message is what the playbook does, as last heard, and not what hinders it. */
 function isDoing(run: RunEvidence, state: JobState): boolean {
   if (state.status !== 'running') return false;
-  const heartbeat = run.activities.find(({ type }) => type === 'run')?.heartbeat;
+  const heartbeat = watchingOf(run)[0]?.heartbeat;
   return state.message === (heartbeat?.message ?? null) && heartbeat?.unusual !== true;
 }
 

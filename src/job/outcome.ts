@@ -20,6 +20,18 @@ export type Stats = z.infer<typeof Stats>;
 export const LeftProcess = z.object({ pid: z.int(), command: z.string() });
 export type LeftProcess = z.infer<typeof LeftProcess>;
 
+/** How a task ended on a host, or how it stands there. Times are RFC 3339. */
+export const TargetResult = z.object({
+  status: z.enum(['pending', 'running', 'successful', 'failed', 'canceled']),
+  failure: Failure.nullable(),
+  rc: z.int().nullable().describe('-15 for what was ended by signal 15, as Ansible has it'),
+  changed: z.boolean().nullable(),
+  ansible_job_id: z.string().nullable().describe("Of Ansible's async job on the host"),
+  message: z.string().nullable().describe('What a module said, or what is unusual about it'),
+  started_at: z.string().nullable(),
+  finished_at: z.string().nullable(),
+});
+export type TargetResult = z.infer<typeof TargetResult>;
 /** How far an attempt came, in results of one task on one host each. */
 const Tasks = z.object({
   done: z.int(),
@@ -30,6 +42,7 @@ export type Tasks = z.infer<typeof Tasks>;
 const ended = {
   rc: z.int().nullable(),
   stats: Stats,
+  targets: z.record(z.string(), TargetResult).optional().describe('By host, of what runs on target hosts'),
   tasks: Tasks.optional().describe('Absent where nobody could tell'),
   started_at: z.string().nullable().describe('RFC 3339; null if it never started'),
   finished_at: z.string(),

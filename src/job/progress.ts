@@ -1,4 +1,4 @@
-import type { HostStats, Tasks } from './outcome.js';
+import type { HostStats, TargetResult, Tasks } from './outcome.js';
 import type { RunHeartbeat } from './protocol.js';
 
 /** How far an attempt is. The unit of work is one task on one host. */
@@ -11,6 +11,8 @@ export interface LiveProgress {
   /** What it does now, in one line. */
   message: string | null;
   hosts: Record<string, HostStats>;
+  /** Of what runs on target hosts. */
+  targets: Record<string, TargetResult>;
   /** When it will likely have ended, by earlier runs, RFC 3339; null if there were none. */
   eta: string | null;
 }
@@ -21,6 +23,7 @@ export const unknownProgress: LiveProgress = {
   tasksTotal: null,
   message: null,
   hosts: {},
+  targets: {},
   eta: null,
 };
 
@@ -34,12 +37,49 @@ export const noCounts: HostStats = {
   ignored: 0,
 };
 
+const noTarget: TargetResult = {
+  status: 'pending',
+  failure: null,
+  rc: null,
+  changed: null,
+  ansible_job_id: null,
+  message: null,
+  started_at: null,
+  finished_at: null,
+};
+
+/** What the heartbeats of an attempt tell that is watched in several parts, each for some of its hosts. */
+export function progressOfAll(heartbeats: (RunHeartbeat | null)[]): LiveProgress {
+  const [first = unknownProgress, ...others] = heartbeats.map(progressOf);
+  if (others.length === 0) return first;
+  const parts = [first, ...others];
+  const tasksDone = parts.reduce((sum, part) => sum + part.tasksDone, 0);
+  const tasksTotal = parts.reduce((sum, part) => sum + (part.tasksTotal ?? 0), 0);
+  return {
+    ...first,
+    percent: tasksTotal === 0 ? null : Math.min(99, Math.floor((tasksDone / tasksTotal) * 100)),
+    tasksDone,
+    tasksTotal,
+    message: parts.find(({ message }) => message !== null)?.message ?? null,
+    targets: Object.assign({}, ...parts.map(({ targets }) => targets)) as LiveProgress['targets'],
+  };
+}
+
 /** What a heartbeat tells; it may be one of an earlier version. */
-export function progressOf(heartbeat: RunHeartbeat | null | undefined): LiveProgress {
+function progressOf(heartbeat: RunHeartbeat | null | undefined): LiveProgress {
   if (heartbeat == null) return unknownProgress;
   const { percent = null, tasks_done: tasksDone, tasks_total: tasksTotal = null, message, eta = null } = heartbeat;
   const hosts = Object.entries(heartbeat.hosts ?? {}).map(([host, counts]) => [host, { ...noCounts, ...counts }]);
-  return { percent, tasksDone, tasksTotal, message, eta, hosts: Object.fromEntries(hosts) as LiveProgress['hosts'] };
+  const targets = Object.entries(heartbeat.targets ?? {}).map(([host, told]) => [host, { ...noTarget, ...told }]);
+  return {
+    percent,
+    tasksDone,
+    tasksTotal,
+    message,
+    eta,
+    hosts: Object.fromEntries(hosts) as LiveProgress['hosts'],
+    targets: Object.fromEntries(targets) as LiveProgress['targets'],
+  };
 }
 
 /** How far it had come by a heartbeat; null if that doesn't tell. */

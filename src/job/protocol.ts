@@ -1,6 +1,6 @@
-import type { JobSpec } from './spec.js';
+import { titleOf, type JobKind, type JobSpec } from './spec.js';
 import { submittedOf, type SubmittedSpec } from './submitted.js';
-import type { HostStats, Outcome, Tasks } from './outcome.js';
+import type { HostStats, Outcome, TargetResult, Tasks } from './outcome.js';
 
 /** What the API, the workflow and the activities tell each other through Temporal. */
 
@@ -159,6 +159,10 @@ export interface RunHeartbeat {
   eta?: string | null;
   /** As many as fit into 2 kB, those in trouble first; counters that are not 0. */
   hosts?: Record<string, Partial<HostStats>>;
+  /** The same of work on target hosts; what is null is left out. */
+  targets?: Record<string, Partial<TargetResult>>;
+  /** RFC 3339: since when hosts can't be reached. */
+  unreachable?: Record<string, string>;
   /** Up to which of the times at which milestones are told the workflow has been told one. */
   told?: number | null;
 }
@@ -166,7 +170,8 @@ export interface RunHeartbeat {
 /** One finished attempt, as the document shows it. */
 export interface AttemptRecord {
   attempt: number;
-  node: string;
+  /** Null for one on target hosts that any node could watch. */
+  node: string | null;
   outcome: Outcome;
   /** What its node reported after it had been given up. */
   late?: Outcome;
@@ -180,7 +185,10 @@ export interface JobMemo {
   tenant: string;
   playbook_name: string;
   name: string;
-  playbook: string;
+  kind?: JobKind;
+  /** What it runs, in one line. */
+  title?: string;
+  playbook?: string;
   workspace: string;
   metadata: Record<string, unknown>;
   ttl: number;
@@ -190,7 +198,8 @@ export interface JobMemo {
   foreground?: { created_at: string; run_id: string; reason: string };
   /** While it waits for other jobs of its tenant to end: how many may be placed or running. */
   tenant_limit?: number | null;
-  placement?: { node: string; attempt: number } | null;
+  /** A `node` of null: any node can reach it. */
+  placement?: { node: string | null; attempt: number } | null;
   /** RFC 3339; when the current attempt was started, once its node has told (see `Milestone`). */
   started_at?: string | null;
   /** How many silences of its nodes it was told of. */
@@ -211,7 +220,9 @@ export function memoAtStart({
     tenant,
     playbook_name,
     name,
-    playbook: spec.playbook,
+    kind: spec.kind,
+    title: titleOf(spec),
+    ...(spec.kind === 'playbook' && { playbook: spec.playbook }),
     workspace: spec.workspace,
     metadata: spec.metadata,
     ttl: spec.ttl,
@@ -222,6 +233,6 @@ export function memoAtStart({
 /** The answer of the progress query. */
 export interface JobProgress {
   stage: 'admission' | 'placing' | 'running' | 'waiting' | 'ending' | 'ended';
-  placement: { node: string; attempt: number } | null;
+  placement: { node: string | null; attempt: number } | null;
   attempts: AttemptRecord[];
 }

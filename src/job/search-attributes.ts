@@ -32,10 +32,10 @@ export function attributesAtStart({ tenant, playbook_name, name, spec }: JobInpu
   return {
     tenant: [tenant],
     workspace: [spec.workspace],
-    playbook: [playbookAttribute(spec.playbook)],
     playbook_name: [playbook_name],
     name: [name],
-    kind: ['playbook'],
+    kind: [spec.kind],
+    ...(spec.kind === 'playbook' && { playbook: [playbookAttribute(spec.playbook)] }),
     status: ['pending'],
   };
 }

@@ -34,8 +34,8 @@ export function isClosing(run: RunEvidence): boolean {
   return run.cancelRequested || (placementOf(run) !== null && run.activities.length === 0);
 }
 
-/** Where the run's current or last attempt is or was; null before the first, and between two. */
-export function placementOf(run: RunEvidence): { node: string; attempt: number } | null {
+/** Where the run's current or last attempt is or was; null before the first, and between two. A `node` of null: on its hosts. */
+export function placementOf(run: RunEvidence): { node: string | null; attempt: number } | null {
   return run.memo.placement ?? null;
 }
 
@@ -46,14 +46,26 @@ export function isWaitingForSlot(run: RunEvidence): boolean {
 
 function openState(run: RunEvidence, attempt: AttemptEvidence | null, fleet: Fleet | null): JobState {
   const placement = placementOf(run);
-  const watching = activity(run, 'run');
-  const startedAt = placement === null ? null : (watching?.heartbeat?.started_at ?? attempt?.startedAt ?? null);
+  const [watching, ...others] = watchingOf(run);
+  const heard = [watching, ...others].map((activity) => activity?.heartbeat?.started_at ?? null);
+  const startedAt = placement === null ? null : (earliest(heard) ?? attempt?.startedAt ?? null);
   if (run.cancelRequested)
     return { status: 'canceling', stage: 'ending', message: whatIsLeft(run, attempt), startedAt };
   if (placement === null) return notPlaced(run, fleet);
-  if (startedAt === null)
-    return { status: 'pending', stage: 'starting', message: startingMessage(placement.node, watching) };
-  return { status: 'running', stage: 'running', message: runningMessage(placement.node, watching), startedAt };
+  const where = placeOf(placement);
+  if (startedAt === null) return { status: 'pending', stage: 'starting', message: startingMessage(where, watching) };
+  return { status: 'running', stage: 'running', message: runningMessage(where, watching), startedAt };
+}
+
+const anyNode = 'a node';
+
+/** Where an attempt is watched, in words. */
+function placeOf({ node }: { node: string | null }): string {
+  return node === null ? anyNode : `node ${node}`;
+}
+
+function earliest(times: (string | null)[]): string | null {
+  return times.reduce((one, other) => (one === null || (other !== null && other < one) ? other : one), null);
 }
 
 function notPlaced(run: RunEvidence, fleet: Fleet | null): JobState {
@@ -63,11 +75,14 @@ function notPlaced(run: RunEvidence, fleet: Fleet | null): JobState {
     return { status: 'pending', stage: 'waiting', message };
   }
   const last = attempts.at(-1);
-  const again = retryAt != null && last !== undefined && activity(run, 'place') === undefined;
+  const placing = activity(run, 'place') ?? activity(run, 'prepareTargets');
+  const again = retryAt != null && last !== undefined && placing === undefined;
   if (again) return { status: 'pending', stage: 'waiting', message: retryMessage(last, retryAt) };
   if (run.activities.length === 0)
     return { status: 'pending', stage: 'placing', message: 'Waiting for a worker to take it up' };
-  const trouble = activity(run, 'place')?.lastFailure;
+  if (activity(run, 'prepareTargets') !== undefined)
+    return { status: 'pending', stage: 'placing', message: reachingMessage(activity(run, 'prepareTargets')) };
+  const trouble = placing?.lastFailure;
   return {
     status: 'pending',
     stage: 'placing',
@@ -86,16 +101,25 @@ function retryMessage({ attempt, outcome }: AttemptRecord, retryAt: string): str
   return `Waiting until ${retryAt} for attempt ${attempt + 1}. Attempt ${attempt} failed${why}`;
 }
 
-function startingMessage(node: string, watching: PendingActivity | undefined): string {
-  if (watching?.lastFailure != null) return `Starting on node ${node}: ${watching.lastFailure}`;
-  return watching?.taken === true ? `Starting on node ${node}` : `Waiting for node ${node}`;
+function reachingMessage(preparing: PendingActivity | undefined): string {
+  const said = preparing?.heartbeat?.message ?? preparing?.lastFailure;
+  return said == null ? 'Reaching its hosts' : `Reaching its hosts: ${said}`;
+}
+
+function startingMessage(where: string, watching: PendingActivity | undefined): string {
+  if (watching?.lastFailure != null) return `Starting on ${where}: ${watching.lastFailure}`;
+  return watching?.taken === true ? `Starting on ${where}` : `Waiting for ${where}`;
 }
 
 /** What it does now, as last heard; or why nobody watches it at the moment. */
-function runningMessage(node: string, watching: PendingActivity | undefined): string | null {
+function runningMessage(where: string, watching: PendingActivity | undefined): string | null {
   if (watching === undefined) return 'It has ended; taking note of it';
   if (watching.taken) return watching.heartbeat?.message ?? null;
-  return `Waiting for node ${node} to watch it${silence(watching)}. It may run on there; the job goes on when the node is back`;
+  const further =
+    where === anyNode
+      ? 'It may run on on its hosts; the job goes on when a node is there'
+      : 'It may run on there; the job goes on when the node is back';
+  return `Waiting for ${where} to watch it${silence(watching)}. ${further}`;
 }
 
 function silence({ lastFailure, heardAt }: PendingActivity): string {
@@ -107,9 +131,10 @@ function whatIsLeft(run: RunEvidence, attempt: AttemptEvidence | null): string {
   const placement = placementOf(run);
   if (placement === null) return 'Canceling; it has not started';
   if (attempt !== null && (attempt.outcome !== null || attempt.over)) return 'Its processes are gone; closing';
-  const ending = activity(run, 'end');
-  if (ending !== undefined && !ending.taken) return `Waiting for node ${placement.node} to end it${silence(ending)}`;
-  return ending?.lastFailure ?? `Ending it on node ${placement.node}`;
+  const ending = activity(run, 'end') ?? activity(run, 'endTargets');
+  const where = placeOf(placement);
+  if (ending !== undefined && !ending.taken) return `Waiting for ${where} to end it${silence(ending)}`;
+  return ending?.lastFailure ?? (placement.node === null ? 'Ending it on its hosts' : `Ending it on ${where}`);
 }
 
 function closedState(run: RunEvidence, closed: RunClose, attempt: AttemptEvidence | null): JobState {
@@ -120,7 +145,7 @@ function closedState(run: RunEvidence, closed: RunClose, attempt: AttemptEvidenc
   }
   const placement = placementOf(run);
   const gone = placement === null || (attempt !== null && (attempt.outcome !== null || attempt.over));
-  if (!gone) return orphanedState(closed, placement.node, attempt);
+  if (!gone) return orphanedState(closed, placeOf(placement), attempt);
   return abandonedState(closed, attempt?.outcome ?? null);
 }
 
@@ -137,8 +162,8 @@ function endedState(outcome: Outcome, reason: string | null): JobState {
 }
 
 /** Closed in Temporal, not by the job itself, and its node has not yet said that nothing lives on. */
-function orphanedState(closed: RunClose, node: string, attempt: AttemptEvidence | null): JobState {
-  const message = `${closedBy(closed)}; node ${node} ends what is left of it at its next sweep`;
+function orphanedState(closed: RunClose, where: string, attempt: AttemptEvidence | null): JobState {
+  const message = `${closedBy(closed)}; ${where} ends what is left of it at its next sweep`;
   return { status: 'canceling', stage: 'ending', message, startedAt: attempt?.startedAt ?? null };
 }
 
@@ -152,6 +177,11 @@ function abandonedState(closed: RunClose, outcome: Outcome | null): JobState {
 function closedBy({ as, reason }: RunClose): string {
   if (as === 'terminated') return `Its workflow was terminated in Temporal: ${reason ?? 'no reason was given'}`;
   return `Its workflow was closed in Temporal (${as}) without an outcome${reason === null ? '' : `: ${reason}`}`;
+}
+
+/** The activities that watch the current attempt: one on a node, or several on target hosts. */
+export function watchingOf(run: RunEvidence): PendingActivity[] {
+  return run.activities.filter(({ type }) => type === 'run' || type === 'runTargets');
 }
 
 function activity(run: RunEvidence, type: string): PendingActivity | undefined {

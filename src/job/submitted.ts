@@ -10,6 +10,7 @@ const words = z.array(z.string());
 /** What of a spec is harmless to be seen by whoever sees the job: no values of variables, and nothing that isn't listed here. */
 export const SubmittedSpec = z
   .object({
+    hosts: z.string(),
     inventory: z.string().nullable().describe('Null: groups inline'),
     extra_vars: words.describe('Their names'),
     limit: z.string(),
@@ -22,6 +23,9 @@ export const SubmittedSpec = z
     become: z.boolean(),
     timeout: z.number(),
     retry: RetryPolicy,
+    async_dir: z.string(),
+    cleanup: z.boolean(),
+    unreachable_after: z.number(),
     on_node_lost: z.enum(['wait', 'fail', 'rerun']),
     priority: z.int(),
     labels: words,

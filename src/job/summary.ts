@@ -13,6 +13,7 @@ export const JobSummary = JobDocument.pick({
   tenant: true,
   workspace: true,
   kind: true,
+  title: true,
   playbook: true,
   status: true,
   failure: true,

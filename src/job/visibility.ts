@@ -49,6 +49,9 @@ export function isBefore(attribute: string, time: string): string {
   return `${attribute} < ${quoted([time])}`;
 }
 
+/** The workflow has not ended; a paused one hasn't either. */
+export const isOpen = isUnset('CloseTime');
+
 /** All of these hold. */
 export function all(...conditions: string[]): string {
   return conditions.map((condition) => `(${condition})`).join(' AND ');

@@ -18,6 +18,10 @@ export interface DataFolder {
   durations: string;
   /** Jobs that run without Temporal. */
   foreground: string;
+  /** What is watched on target hosts. */
+  targets: string;
+  /** Inventories and variables that came with jobs. */
+  inventories: string;
 }
 
 export function dataFolderOf(root: string): DataFolder {
@@ -28,6 +32,8 @@ export function dataFolderOf(root: string): DataFolder {
     slots: below('slots'),
     durations: below('durations'),
     foreground: below('foreground'),
+    targets: below('targets'),
+    inventories: below('inventories'),
   };
 }
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { isErrno } from '../disk/errno.js';
 import { PastRun } from '../job/eta.js';
-import type { JobSpec } from '../job/spec.js';
+import type { PlaybookSpec } from '../job/kinds/playbook.js';
 
 const rememberedRuns = 10;
 const rememberedPlaybooks = 1_000;
@@ -15,7 +15,7 @@ export class Durations {
   constructor(private readonly folder: string) {}
 
   /** The last runs of the same work, the latest last; none if what is on disk can't be read. */
-  async of(tenant: string, spec: JobSpec): Promise<PastRun[]> {
+  async of(tenant: string, spec: PlaybookSpec): Promise<PastRun[]> {
     try {
       const text = await readFile(this.fileOf(tenant, spec), 'utf8');
       return Record.safeParse(JSON.parse(text)).data?.runs.slice(-rememberedRuns) ?? [];
@@ -26,7 +26,7 @@ export class Durations {
   }
 
   /** Adds a run. Not durable on purpose: a crash may cost an estimate. @throws Error when the disk refuses it */
-  async add(tenant: string, spec: JobSpec, run: PastRun): Promise<void> {
+  async add(tenant: string, spec: PlaybookSpec, run: PastRun): Promise<void> {
     const runs = [...(await this.of(tenant, spec)), run].slice(-rememberedRuns);
     const file = this.fileOf(tenant, spec);
     const aside = `${file}.${randomBytes(4).toString('hex')}`;
@@ -41,7 +41,7 @@ export class Durations {
     await this.forgetOldest();
   }
 
-  private fileOf(tenant: string, spec: JobSpec): string {
+  private fileOf(tenant: string, spec: PlaybookSpec): string {
     const { playbook, inventory, limit, tags, skip_tags, check } = spec;
     const work = JSON.stringify([tenant, playbook, inventory, limit ?? null, tags, skip_tags, check]);
     return path.join(this.folder, `${createHash('sha256').update(work).digest('hex').slice(0, 32)}.json`);

@@ -19,11 +19,13 @@ export class AttemptStore {
   /**
    * @param runsDir where the attempts are
    * @param slots the node's, which say what has not ended yet
+   * @param targets likewise, for what it watches on target hosts
    * @param nodeId the node whose folders these are
    */
   constructor(
     private readonly runsDir: string,
     private readonly slots: Pick<Slots, 'taken'>,
+    private readonly targets: { isOpen: (runId: string, attempt?: number) => Promise<boolean> },
     private readonly nodeId: string,
   ) {}
 
@@ -62,6 +64,12 @@ export class AttemptStore {
     if (this.followed.size > followedAttempts && oldest !== undefined) this.followed.delete(oldest);
     await reader.update();
     return reader.progress;
+  }
+
+  /** The same of an attempt on target hosts, by what this node still has to see to there. Null if it was not watched here. */
+  async onTargets(key: AttemptKey): Promise<AttemptEvidence | null> {
+    if (!(await isFolder(attemptFolder(this.runsDir, key)))) return null;
+    return { startedAt: null, outcome: null, over: !(await this.targets.isOpen(key.runId, key.attempt)) };
   }
 
   /** Whether an attempt of a run holds a slot here, as it does from its reservation to its end. */

@@ -1,10 +1,10 @@
-import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { ReadableStream } from 'node:stream/web';
 import { tasksIn } from '../ansible/tasks.js';
-import { isErrno } from '../disk/errno.js';
 import type { OutputSummary } from '../job/document.js';
 import type { Tasks } from '../job/outcome.js';
+import { hostsIn, openAllHosts, openHost } from './host-output.js';
+import { openText, type TextFile } from './text-file.js';
 
 const chunkBytes = 64 * 1024;
 /** How much of the output a document has. */
@@ -12,13 +12,36 @@ export const documentBytes = 64 * 1024;
 const recentLines = 20;
 const newline = 0x0a;
 
+/** What one host printed. */
+export interface OutputPart {
+  host: string;
+  stream: 'stdout' | 'stderr';
+}
+
 /** What an attempt printed, and did, as its folder has it. Nothing here reads a whole file into memory. */
 export class StoredOutput {
-  constructor(private readonly folder: string) {}
+  /**
+   * @param folder of the attempt on this node
+   * @param part of what runs on target hosts: what one of them printed; all, if not given
+   */
+  constructor(
+    private readonly folder: string,
+    private readonly part?: OutputPart,
+  ) {}
+
+  /** Whether the attempt runs on target hosts, this one among them. */
+  async hasHost(host: string): Promise<boolean> {
+    return (await hostsIn(this.folder)).includes(host);
+  }
+
+  /** The same output, but of one host. */
+  of(part: OutputPart): StoredOutput {
+    return new StoredOutput(this.folder, part);
+  }
 
   /** The size of the output so far, in bytes. */
   async size(): Promise<number> {
-    return this.withFile('stdout.log', async (file) => (file === undefined ? 0 : (await file.stat()).size));
+    return this.withText((text) => Promise.resolve(text?.size ?? 0));
   }
 
   /**
@@ -26,21 +49,21 @@ export class StoredOutput {
    * stream is first read; the stream fails if the bytes are not there, because their number was promised.
    */
   stream(start: number, end: number): ReadableStream<Uint8Array> {
-    return ReadableStream.from(piecesOf(path.join(this.folder, 'stdout.log'), start, end));
+    return ReadableStream.from(piecesOf(() => this.open(), start, end));
   }
 
   /** Where the last `lines` lines of the first `size` bytes begin. */
   async startOfTail(lines: number, size: number): Promise<number> {
     if (lines === 0) return size;
-    return this.withFile('stdout.log', async (file) => (file === undefined ? 0 : findTail(file, lines, size)));
+    return this.withText(async (text) => (text === undefined ? 0 : findTail(text, lines, size)));
   }
 
   /** The end of the output for a document; with the whole text of up to 64 KiB when `finished`. */
   async summary(finished: boolean): Promise<Omit<OutputSummary, 'progress'>> {
-    return this.withFile('stdout.log', async (file) => {
+    return this.withText(async (file) => {
       if (file === undefined)
         return { available: false, recentLines: [], text: finished ? '' : null, truncated: false };
-      const { size } = await file.stat();
+      const { size } = file;
       const truncated = size > documentBytes;
       const start = Math.max(0, size - documentBytes);
       const bytes = await readFully(file, start, size - start);
@@ -61,29 +84,37 @@ export class StoredOutput {
     return tasksIn(this.folder);
   }
 
-  private async withFile<T>(name: string, use: (file: FileHandle | undefined) => Promise<T>): Promise<T> {
-    let file: FileHandle;
-    try {
-      file = await open(path.join(this.folder, name), 'r');
-    } catch (error) {
-      if (isErrno(error, 'ENOENT', 'ENOTDIR')) return use(undefined);
-      throw error;
-    }
-    try {
-      return await use(file);
-    } finally {
-      await file.close();
-    }
+  private withText<T>(use: (text: TextFile | undefined) => Promise<T>): Promise<T> {
+    return this.open().then((text) => closing(text, () => use(text)));
+  }
+
+  private async open(): Promise<TextFile | undefined> {
+    if (this.part !== undefined) return openHost(this.folder, this.part.host, this.part.stream);
+    const hosts = await hostsIn(this.folder);
+    return hosts.length > 0 ? openAllHosts(this.folder, hosts) : openText(path.join(this.folder, 'stdout.log'));
   }
 }
 
-async function* piecesOf(name: string, start: number, end: number): AsyncGenerator<Uint8Array> {
-  const file = await open(name, 'r');
+async function closing<T>(text: TextFile | undefined, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } finally {
+    await text?.close();
+  }
+}
+
+async function* piecesOf(
+  open: () => Promise<TextFile | undefined>,
+  start: number,
+  end: number,
+): AsyncGenerator<Uint8Array> {
+  const file = await open();
+  if (file === undefined) throw new Error('the output is not there any more');
   try {
     for (let at = start; at < end;) {
       const buffer = new Uint8Array(Math.min(chunkBytes, end - at));
       const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
-      if (bytesRead === 0) throw new Error(`${name} ends at byte ${at}, before byte ${end}`);
+      if (bytesRead === 0) throw new Error(`the output ends at byte ${at}, before byte ${end}`);
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
@@ -93,7 +124,7 @@ async function* piecesOf(name: string, start: number, end: number): AsyncGenerat
 }
 
 /** Looks backwards, chunk by chunk, for the newline before the last `lines` lines. */
-async function findTail(file: FileHandle, lines: number, size: number): Promise<number> {
+async function findTail(file: TextFile, lines: number, size: number): Promise<number> {
   let found = 0;
   for (let end = size; end > 0; end -= chunkBytes) {
     const start = Math.max(0, end - chunkBytes);
@@ -109,7 +140,7 @@ async function findTail(file: FileHandle, lines: number, size: number): Promise<
   return 0;
 }
 
-async function readFully(file: FileHandle, start: number, length: number): Promise<Buffer> {
+async function readFully(file: TextFile, start: number, length: number): Promise<Buffer> {
   const buffer = Buffer.alloc(length);
   let done = 0;
   while (done < length) {

@@ -56,7 +56,7 @@ export class ProgressReader {
 
   get progress(): Omit<LiveProgress, 'eta'> {
     const { percent, tasksDone, tasksTotal, message } = this;
-    return { percent, tasksDone, tasksTotal, message, hosts: Object.fromEntries(this.counts) };
+    return { percent, tasksDone, tasksTotal, message, hosts: Object.fromEntries(this.counts), targets: {} };
   }
 
   /** What it does now, in one line. */

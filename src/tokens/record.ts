@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { namePattern, nameRule } from '../job/names.js';
 
-/** What a token may be allowed. `tasks:run` is kept for single tasks on hosts, which can't be submitted yet: nothing asks for it. */
+/** What a token may be allowed. */
 export const scopes = ['jobs:read', 'jobs:write', 'tasks:run', 'admin'] as const;
 export type Scope = (typeof scopes)[number];
 

@@ -46,13 +46,14 @@ export class Board {
     this.show();
   }
 
-  placed(node: string, attempt: number): void {
+  /** @param node null where any node can reach it */
+  placed(node: string | null, attempt: number): void {
+    if (this.progress.placement?.attempt !== attempt) this.milestone = null;
     this.progress.placement = { node, attempt };
     this.progress.stage = 'running';
-    this.milestone = null;
     this.silence = null;
     upsertMemo({ placement: this.progress.placement, retry_at: null });
-    this.attribute({ node: [node] });
+    if (node !== null) this.attribute({ node: [node] });
     this.show();
   }
 
@@ -94,13 +95,13 @@ export class Board {
 
   /** The current attempt has an outcome. */
   attemptEnded({ attempt, node, outcome }: AttemptRecord): void {
-    // The statistics of earlier attempts stay in their folders: the memo must stay small.
-    this.progress.attempts = [...this.progress.attempts, { attempt, node, outcome: { ...outcome, stats: {} } }];
+    // What hosts did in earlier attempts stays in their folders: the memo must stay small.
+    this.progress.attempts = [...this.progress.attempts, { attempt, node, outcome: withoutHosts(outcome) }];
   }
 
   /** What its node reported of an attempt that had been given up. */
   reportedLate(number: number, outcome: Outcome): void {
-    const late = { ...outcome, stats: {} };
+    const late = withoutHosts(outcome);
     this.progress.attempts = this.progress.attempts.map((record) =>
       record.attempt === number ? { ...record, late } : record,
     );
@@ -125,7 +126,7 @@ export class Board {
     const failure = outcome.status === 'failed' ? [outcome.failure.kind] : [];
     const expires_at = [new Date(Date.now() + this.input.spec.ttl * 1000)];
     const node = attempts.at(-1)?.node;
-    this.attribute({ status: [outcome.status], failure, expires_at, ...(node !== undefined && { node: [node] }) });
+    this.attribute({ status: [outcome.status], failure, expires_at, ...(node != null && { node: [node] }) });
     this.show(outcome);
   }
 
@@ -149,4 +150,10 @@ export class Board {
     const evidenceRunId = input.foreground === undefined ? workflowInfo().originalExecutionRunId : input.name;
     setCurrentDetails(detailsOf({ input, evidenceRunId, progress, milestone, silence, note, outcome }));
   }
+}
+
+function withoutHosts(outcome: Outcome): Outcome {
+  const slim = { ...outcome, stats: {} };
+  delete slim.targets;
+  return slim;
 }

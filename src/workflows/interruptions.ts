@@ -1,7 +1,7 @@
 import { CancellationScope, defineSignal, setHandler } from '@temporalio/workflow';
-import { signals, type Abandonment, type NodeLost, type Placement } from '../job/protocol.js';
+import type { PlaybookSpec } from '../job/kinds/playbook.js';
+import { signals, type Abandonment, type NodeLost } from '../job/protocol.js';
 import type { Tasks } from '../job/outcome.js';
-import type { JobSpec } from '../job/spec.js';
 
 /** An attempt is not waited for any more, and why; `rerun` if another is to follow it whatever the retry policy says. */
 export interface GivenUp {
@@ -11,22 +11,28 @@ export interface GivenUp {
   tasks?: Tasks | null | undefined;
 }
 
+/** What is watched: by which node (null: by any), as which attempt. */
+interface Watched {
+  node: string | null;
+  attempt: number;
+}
+
 /** What can come between a run and its attempt: a cancel, an operator who abandons it, a node that stays away. */
 export class Interruptions {
   /** Resolves, never rejects, when the run is to be canceled. */
   readonly canceled: Promise<'canceled'>;
   private isCanceledNow = false;
-  private current: { placement: Placement; giveUp: (reason: GivenUp) => void } | undefined;
+  private watched: { placement: Watched; giveUp: (reason: GivenUp) => void }[] = [];
 
   /** To be made outside of any non-cancellable scope. */
-  constructor(private readonly policy: JobSpec['on_node_lost']) {
+  constructor(private readonly policy: PlaybookSpec['on_node_lost']) {
     this.canceled = CancellationScope.current().cancelRequested.catch(() => {
       this.isCanceledNow = true;
       return 'canceled' as const;
     });
     setHandler(defineSignal<[Abandonment]>(signals.abandon), ({ attempt, reason, tasks }) => {
-      if (this.current?.placement.attempt === attempt)
-        this.current.giveUp({ givenUp: `Abandoned: ${reason}`, rerun: false, tasks });
+      const givenUp = `Abandoned: ${reason}`;
+      this.giveUp((placement) => placement.attempt === attempt, { givenUp, rerun: false, tasks });
     });
     setHandler(defineSignal<[NodeLost]>(signals.nodeLost), (lost) => this.nodeIsLost(lost));
   }
@@ -35,14 +41,19 @@ export class Interruptions {
     return this.isCanceledNow;
   }
 
-  /** Resolves when this attempt is given up; what is said of another one doesn't count. */
-  givenUp(placement: Placement): Promise<GivenUp> {
-    return new Promise((giveUp) => (this.current = { placement, giveUp }));
+  /** Resolves when this attempt, or part of one, is given up; what is said of another one doesn't count. */
+  givenUp(placement: Watched): Promise<GivenUp> {
+    this.watched = this.watched.filter((other) => other.placement.attempt === placement.attempt);
+    return new Promise((giveUp) => this.watched.push({ placement, giveUp }));
+  }
+
+  private giveUp(which: (placement: Watched) => boolean, reason: GivenUp): void {
+    for (const { placement, giveUp } of this.watched) if (which(placement)) giveUp(reason);
   }
 
   private nodeIsLost({ node, since, tasks }: NodeLost): void {
-    if (this.policy === 'wait' || this.current?.placement.node !== node) return;
-    this.current.giveUp({
+    if (this.policy === 'wait') return;
+    this.giveUp((placement) => placement.node === node, {
       givenUp: `Nothing was heard of its node ${node} since ${since}, and the job said on_node_lost: ${this.policy}`,
       rerun: this.policy === 'rerun',
       tasks,

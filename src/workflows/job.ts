@@ -26,21 +26,22 @@ import {
   type NodeSilence,
   type Placement,
 } from '../job/protocol.js';
+import type { PlaybookSpec } from '../job/kinds/playbook.js';
 import { backoffBeforeNext } from '../job/retry.js';
 import { Admission } from './admission.js';
 import { Board } from './board.js';
 import { Interruptions, type GivenUp } from './interruptions.js';
+import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
 import { isResumed } from './resumed.js';
+import { runOnTargets } from './targets.js';
 import { asksWhyCanceled, hasSearchAttributes } from './version.js';
-
-/** Silence is not death (R4): an activity is repeated until it answers, however long its node stays away. */
-const untilAnswered = { startToCloseTimeout: '3650 days', retry: { backoffCoefficient: 1 } } as const;
 
 /**
  * One run of a job: place an attempt, run it, and again if its policy says so; then close as the job ended.
  * Its history has the same size however long the job runs.
  */
-export async function job(input: JobInput): Promise<Outcome> {
+export async function job(given: JobInput): Promise<Outcome> {
+  const input = withKind(given);
   const board = new Board(input);
   setHandler(defineQuery<JobProgress>(progressQuery), () => board.progress);
   setHandler(defineSignal<[Milestone]>(signals.milestone), (milestone) => board.reached(milestone));
@@ -50,6 +51,11 @@ export async function job(input: JobInput): Promise<Outcome> {
   const outcome = input.foreground === undefined ? await runAdmitted(input, board) : entered(input.foreground, board);
   board.ended(outcome);
   return close(outcome);
+}
+
+/** Runs that were begun when there were only playbooks don't say their kind. */
+function withKind(input: JobInput): JobInput {
+  return 'kind' in input.spec ? input : { ...input, spec: { ...(input.spec as PlaybookSpec), kind: 'playbook' } };
 }
 
 /** The run closes in Temporal as the job ended. */
@@ -75,7 +81,8 @@ function entered({ attempts, outcome }: NonNullable<JobInput['foreground']>, boa
  * one that is between attempts while its process runs on (R5).
  */
 async function runAdmitted(input: JobInput, board: Board): Promise<Outcome> {
-  const interruptions = new Interruptions(input.spec.on_node_lost);
+  const { spec } = input;
+  const interruptions = new Interruptions('on_node_lost' in spec ? spec.on_node_lost : 'wait');
   return CancellationScope.nonCancellable(async () => {
     const admission = new Admission(input);
     const admitted = await admission.obtain(board, interruptions.canceled);
@@ -98,11 +105,13 @@ async function withReason(outcome: Outcome, board: Board): Promise<Outcome> {
 }
 
 async function runToTheEnd(input: JobInput, board: Board, interruptions: Interruptions): Promise<Outcome> {
+  const { spec } = input;
+  if (spec.kind === 'task' || spec.kind === 'adopt') return runOnTargets(input, spec, board, interruptions);
   for (let number = 1; ; number++) {
-    const { outcome, further } = await attempt(input, number, board, interruptions);
+    const { outcome, further } = await attempt(input, spec, number, board, interruptions);
     if (outcome.status !== 'failed' || further === 'never') return outcome;
     const rerun = further === 'always';
-    const backoff = rerun ? 0 : backoffBeforeNext(input.spec.retry, number, outcome.failure.kind);
+    const backoff = rerun ? 0 : backoffBeforeNext(spec.retry, number, outcome.failure.kind);
     // After a cancel nothing more is started; that what was given up is gone, nobody has seen.
     if (backoff === undefined || (rerun && interruptions.isCanceled)) return outcome;
     board.retryAt(new Date(Date.now() + backoff).toISOString());
@@ -118,12 +127,18 @@ interface Ended {
   further: 'by_policy' | 'always' | 'never';
 }
 
-async function attempt(input: JobInput, number: number, board: Board, interruptions: Interruptions): Promise<Ended> {
+async function attempt(
+  input: JobInput,
+  spec: PlaybookSpec,
+  number: number,
+  board: Board,
+  interruptions: Interruptions,
+): Promise<Ended> {
   const placed = await findPlace(input, number, board, interruptions.canceled);
   // Nothing was scheduled that could start it; a reservation that was made is dropped by its node's sweep.
   if (placed === 'canceled') return { outcome: neverStarted(), further: 'never' };
   if ('lost' in placed) return { outcome: failed('lost', placed.lost), further: 'never' };
-  const ended = await watch(input, placed, board, interruptions);
+  const ended = await watch(spec, placed, board, interruptions);
   board.attemptEnded({ attempt: number, node: placed.node, outcome: ended.outcome });
   return ended;
 }
@@ -150,7 +165,7 @@ async function findPlace(
 
 /** Has the attempt run, or ended if the job is canceled; or gives it up. */
 async function watch(
-  { spec }: JobInput,
+  spec: PlaybookSpec,
   placed: Placement,
   board: Board,
   interruptions: Interruptions,
@@ -195,34 +210,4 @@ type Reached = Pick<GivenUp, 'tasks'> & { started_at?: string | null };
 function failed(kind: 'lost' | 'node_lost', message: string, { started_at = null, tasks }: Reached = {}): Outcome {
   const ended = { rc: null, stats: {}, ...(tasks != null && { tasks }), started_at, finished_at: now(), leftovers: [] };
   return { status: 'failed', failure: { kind, message }, ...ended };
-}
-
-/** Canceled between two attempts: the times are those of the last one. */
-function canceledAfter({ rc, stats, tasks, started_at, leftovers }: Outcome): Outcome {
-  return {
-    status: 'canceled',
-    reason: 'before its next attempt',
-    rc,
-    stats,
-    ...(tasks !== undefined && { tasks }),
-    started_at,
-    finished_at: now(),
-    leftovers,
-  };
-}
-
-function neverStarted(): Outcome {
-  return {
-    status: 'canceled',
-    reason: 'before it started',
-    rc: null,
-    stats: {},
-    started_at: null,
-    finished_at: now(),
-    leftovers: [],
-  };
-}
-
-function now(): string {
-  return new Date().toISOString();
 }

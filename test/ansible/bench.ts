@@ -19,6 +19,7 @@ import type { AttemptRef, PlaceRequest, RunHeartbeat } from '../../src/job/proto
 import { JobSpec } from '../../src/job/spec.js';
 import { Durations } from '../../src/node/durations.js';
 import { Slots } from '../../src/node/slots.js';
+import { TargetLedger } from '../../src/targets/ledger.js';
 import { RunFolders } from '../../src/store/run-folders.js';
 
 /** What it takes to work on one attempt; plain data, so that a driver process can be given it. */
@@ -58,6 +59,7 @@ export async function openBench(job: Job): Promise<Bench> {
     attempts,
     slots,
     folders: new RunFolders(path.join(job.dataDir, 'runs')),
+    ledger: new TargetLedger(path.join(job.dataDir, 'targets')),
     log: pino({ level: 'silent' }),
     heartbeatTimeoutMs: 60_000,
     retryIntervalMs: 100,
@@ -210,9 +212,12 @@ export class AttemptBench implements Bench {
 /** Waits for something that other processes bring about; the limit only ends a test that hangs. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const giveUp = Date.now() + 40_000;
-  while (!(await holds())) {
+  for (;;) {
+    const asked = Date.now();
+    if (await holds()) return;
     if (Date.now() > giveUp) throw new Error(`waited in vain for ${what}`);
-    await delay(20);
+    // A busy machine is not kept busy by questions.
+    await delay(Math.min(250, Math.max(20, 4 * (Date.now() - asked))));
   }
 }
 

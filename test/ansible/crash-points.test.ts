@@ -1,9 +1,17 @@
-import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
-import { chaos, seeded } from '../service/chaos.js';
+import { chaos } from '../service/chaos.js';
 import { AttemptBench, until } from './bench.js';
-import { drive, driveTo, hasWritten, pointsOf, reached, type CrashPoint, type Role } from './crash-points.js';
-import { loadConfig } from '../../src/config.js';
+import {
+  canTrace,
+  chosen,
+  drive,
+  driveTo,
+  hasWritten,
+  pointsOf,
+  reached,
+  type CrashPoint,
+  type Role,
+} from './crash-points.js';
 
 /**
  * kill -9 right before every durable step of every process of an attempt. The steps are measured in an undisturbed run,
@@ -11,7 +19,7 @@ import { loadConfig } from '../../src/config.js';
  */
 const ledger = { playbook: 'ledger.yml', extra_vars: { pause: 0 } };
 const inFull = process.env.CHAOS === 'full';
-const { seed, rounds: each } = chaos(3, Infinity);
+const each = chaos(2, Infinity);
 const isMeasured = process.env.CI !== undefined || canTrace();
 const outcomes = new Map<string, number>();
 
@@ -26,7 +34,7 @@ describe.skipIf(!isMeasured)('kill -9 before every durable step (skipped: needs 
     for (const points of [ending, voiding]) expect(points.filter(({ role }) => role === 'E').length).toBeGreaterThan(4);
   });
 
-  test.for(chosen(running, 'D'))(
+  test.for(chosen(running, 'D', each))(
     'the worker before step $number, $call $target: it runs once, and is told',
     async (point) => {
       await using bench = await AttemptBench.open(ledger);
@@ -36,7 +44,7 @@ describe.skipIf(!isMeasured)('kill -9 before every durable step (skipped: needs 
     },
   );
 
-  test.for(chosen(running, 'S'))(
+  test.for(chosen(running, 'S', each))(
     'the supervisor before step $number, $call $target: it runs once, and is told',
     async (point) => {
       await using bench = await AttemptBench.open(ledger);
@@ -46,7 +54,7 @@ describe.skipIf(!isMeasured)('kill -9 before every durable step (skipped: needs 
     },
   );
 
-  test.for(chosen(running, 'A'))(
+  test.for(chosen(running, 'A', each))(
     'Ansible before step $number, $call $target: started once, killed, or already told',
     async (point) => {
       await using bench = await AttemptBench.open(ledger);
@@ -55,7 +63,7 @@ describe.skipIf(!isMeasured)('kill -9 before every durable step (skipped: needs 
     },
   );
 
-  test.for(chosen(running, 'A'))(
+  test.for(chosen(running, 'A', each))(
     'Ansible and its supervisor before step $number, $call $target: started once, lost, or already told',
     async (point) => {
       await using bench = await AttemptBench.open(ledger);
@@ -64,7 +72,7 @@ describe.skipIf(!isMeasured)('kill -9 before every durable step (skipped: needs 
     },
   );
 
-  test.for(chosen(running, 'A'))(
+  test.for(chosen(running, 'A', each))(
     'all at once before step $number, $call $target: started once, lost, or already told',
     async (point) => {
       await using bench = await AttemptBench.open(ledger);
@@ -73,7 +81,7 @@ describe.skipIf(!isMeasured)('kill -9 before every durable step (skipped: needs 
     },
   );
 
-  test.for(chosen(ending, 'E'))(
+  test.for(chosen(ending, 'E', each))(
     'the cancel before step $number, $call $target: said again, it ends all',
     async (point) => {
       await using bench = await AttemptBench.open({ playbook: 'stubborn.yml' });
@@ -85,7 +93,7 @@ describe.skipIf(!isMeasured)('kill -9 before every durable step (skipped: needs 
     },
   );
 
-  test.for(chosen(voiding, 'E'))(
+  test.for(chosen(voiding, 'E', each))(
     'a cancel before the start, before step $number, $call $target: nothing is started',
     async (point) => {
       await using bench = await AttemptBench.open(ledger);
@@ -157,12 +165,6 @@ async function expectAllOver(bench: AttemptBench, lines: string[]): Promise<void
   expect(await bench.isFree()).toBe(true);
 }
 
-/** Containers may forbid to trace processes. */
-function canTrace(): boolean {
-  const attempt = 'import ctypes; raise SystemExit(ctypes.CDLL(None).ptrace(0, 0, None, None) != 0)';
-  return spawnSync(loadConfig({}).python, ['-c', attempt]).status === 0;
-}
-
 async function measured(spec: typeof ledger): Promise<CrashPoint[]> {
   await using bench = await AttemptBench.open(spec);
   const driver = driveTo('run', bench.job);
@@ -184,15 +186,4 @@ async function measuredCancel(beforeStart: boolean): Promise<CrashPoint[]> {
   await driver.outcome;
   if (!beforeStart) await until('the end of its watching', () => bench.isFree());
   return pointsOf(await driver.log());
-}
-
-/** The points of a role: all of them, or a few that the seed chooses. */
-function chosen(points: CrashPoint[], role: Role): CrashPoint[] {
-  const random = seeded(seed);
-  const its = points.filter((point) => point.role === role);
-  const ranked = its.map((point) => ({ point, rank: random() })).sort((one, other) => one.rank - other.rank);
-  return ranked
-    .slice(0, each)
-    .map(({ point }) => point)
-    .sort((one, other) => one.number - other.number);
 }

@@ -1,12 +1,16 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import type { Outcome } from '../../src/job/outcome.js';
 import { loadConfig } from '../../src/config.js';
+import { seeded, type Chaos } from '../service/chaos.js';
 import { textOf, until, type Job } from './bench.js';
 
-/** Who dies at a crash point: the driver, the supervisor, Ansible, or the program that ends an attempt. */
-export type Role = 'D' | 'S' | 'A' | 'E';
+/**
+ * Who dies at a crash point: the driver, the supervisor, Ansible, or the program that ends an attempt; of a task on a
+ * target also what Ansible calls, the command, and what copies its output.
+ */
+export type Role = 'D' | 'S' | 'A' | 'E' | 'P' | 'C' | 'T';
 
 /** The moment right before a durable step of a process. */
 export interface CrashPoint {
@@ -79,6 +83,23 @@ export async function reached(driver: ReturnType<typeof driveTo>): Promise<boole
   void driver.ended.then(() => (over = true));
   await until('the crash point', async () => over || (await driver.log()).includes('killed\n'));
   return (await driver.log()).includes('killed\n');
+}
+
+/** Containers may forbid to trace processes. */
+export function canTrace(): boolean {
+  const attempt = 'import ctypes; raise SystemExit(ctypes.CDLL(None).ptrace(0, 0, None, None) != 0)';
+  return spawnSync(loadConfig({}).python, ['-c', attempt]).status === 0;
+}
+
+/** The points of a role: all of them, or a few that the seed chooses. */
+export function chosen(points: CrashPoint[], role: Role, { seed, rounds }: Chaos): CrashPoint[] {
+  const its = points.filter((point) => point.role === role);
+  const random = seeded(seed + its.length); // not the same ones of each list
+  const ranked = its.map((point) => ({ point, rank: random() })).sort((one, other) => one.rank - other.rank);
+  return ranked
+    .slice(0, rounds)
+    .map(({ point }) => point)
+    .sort((one, other) => one.number - other.number);
 }
 
 /** The steps in a log of an undisturbed run. */

@@ -1,8 +1,9 @@
 """crash_point.py LOG BELOW ROLE:NUMBER[:ROLE...] COMMAND...: kill -9 before a process's NUMBERth durable step.
 
 Traces a driver and all that it starts. Processes have roles: D the driver, S the supervisor, A Ansible, E the program
-that ends an attempt. Steps are the system calls that evidence rests on: those on files below BELOW (folders, with a
-colon between them), a supervisor's writes to its pipes, and execve. Each is logged as "ROLE NUMBER CALL TARGET". More
+that ends an attempt, or does another thing with one. Of a task on a target, P is what Ansible calls, A forks the command
+C, and T copies what that prints. Steps are the system calls that evidence rests on: those on files below BELOW (folders,
+with a colon between them), writes of S and C to their pipes, and execve. Each is logged as "ROLE NUMBER CALL TARGET". More
 ROLEs die at the same moment; `-` kills none. Ends when all that it traced has ended; what it traces dies with it.
 """
 
@@ -36,6 +37,8 @@ NO_NEW_PRIVS, SET_SECCOMP, ALLOW, TRACE = 38, 22, 0x7FFF0000, 0x7FF00000
 WALL = 0x40000000
 #: What a process becomes whose parent has this role.
 CHILD = {"P": "M", "M": "S", "S": "A"}
+#: The same for a task's wrapper: the supervisor's second child is the copier.
+TASKS_CHILD = {**CHILD, "A": "C"}
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -80,6 +83,7 @@ class Tracer:
         self.count = {}
         self.born = set()
         self.started = set()
+        self.is_task = False
 
     def follow(self):
         while True:
@@ -110,9 +114,16 @@ class Tracer:
         libc.ptrace(GETEVENTMSG, pid, None, ctypes.addressof(message))
         child = message.value
         is_thread = status_of(child).get("Tgid") != str(child)
-        self.role[child] = self.role[pid] if is_thread else CHILD.get(self.role[pid], "")
+        self.role[child] = self.role[pid] if is_thread else self.role_of_child(self.role[pid])
         if child in self.born:
             self.begin(child)
+
+    def role_of_child(self, parent):
+        if not self.is_task:
+            return CHILD.get(parent, "")
+        if parent == "S" and "A" in self.role.values():
+            return "T"
+        return TASKS_CHILD.get(parent, "")
 
     def begin(self, pid):
         self.started.add(pid)
@@ -124,10 +135,16 @@ class Tracer:
         if any(word.endswith(b"/longhaul_attempt") for word in words):
             self.role[pid] = "P" if b"supervise" in words else "E" if b"end" in words else ""
 
+        elif any(word.endswith(b"/async_wrapper.py") for word in words):
+            self.role[pid] = "P"
+            self.is_task = True
+        elif words[-2].startswith(b"longhaul_"):
+            self.role[pid] = "E"
+
     def steps(self, pid):
         role = self.role[pid]
         call, target = described(pid)
-        if role not in ("D", "S", "A", "E") or not self.matters(role, call, target):
+        if role not in ("D", "S", "A", "C", "E") or not self.matters(role, call, target):
             return
         self.count[role] = self.count.get(role, 0) + 1
         self.log.write("%s %d %s %s\n" % (role, self.count[role], call, target))
@@ -141,10 +158,10 @@ class Tracer:
 
     def matters(self, role, call, target):
         if call == "execve":
-            return role == "A"
+            return role in ("A", "C")
         if call == "write":
             is_pipe = target.startswith(("pipe:", "socket:"))
-            return (role == "S" and is_pipe) or (role != "D" and os.path.basename(target).startswith("."))
+            return (role in ("S", "C") and is_pipe) or (role != "D" and os.path.basename(target).startswith("."))
         return target.startswith(self.below)
 
 

@@ -1,13 +1,10 @@
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeSync } from 'node:fs';
-import os from 'node:os';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { AttemptBench } from './bench.js';
+import { describeWithDisk, SmallDisk } from './small-disk.js';
 
-const canMount = process.getuid?.() === 0 || process.env.CI !== undefined;
-
-describe.skipIf(!canMount)('a full disk (skipped: needs root)', () => {
+describeWithDisk('a full disk', () => {
   test.for([0, 5])(
     'while it runs: the playbook goes on, its rc is kept, and the loss is told (exit %i)',
     async (code) => {
@@ -104,36 +101,3 @@ describe.skipIf(!canMount)('a full disk (skipped: needs root)', () => {
     expect(await bench.run(await bench.place())).toMatchObject({ status: 'successful' });
   });
 });
-
-/** A data folder whose runs are on a disk of 1 MiB. */
-class SmallDisk {
-  private readonly root = mkdtempSync(path.join(os.tmpdir(), 'longhaul-disk-'));
-  readonly dataDir = path.join(this.root, 'data');
-  readonly folder = path.join(this.root, 'disk');
-
-  constructor() {
-    for (const folder of [this.dataDir, this.folder]) mkdirSync(folder);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', this.folder]);
-    symlinkSync(this.folder, path.join(this.dataDir, 'runs'));
-  }
-
-  fill(): void {
-    const file = openSync(path.join(this.folder, 'filler'), 'w');
-    try {
-      for (;;) writeSync(file, Buffer.alloc(1024));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-    } finally {
-      closeSync(file);
-    }
-  }
-
-  empty(): void {
-    rmSync(path.join(this.folder, 'filler'));
-  }
-
-  [Symbol.dispose](): void {
-    execFileSync('umount', ['-l', this.folder]);
-    rmSync(this.root, { recursive: true });
-  }
-}

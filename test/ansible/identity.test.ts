@@ -69,7 +69,7 @@ describe('identity', () => {
 
   test('seen from another pid namespace a living attempt is running, and its end is believed', async (context) => {
     if (!isRoot && process.env.CI === undefined) context.skip('needs root');
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 2 } });
+    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 8 } });
     const ref = await bench.place();
     await bench.attempts.start(bench.key, ref.token);
     await bench.ledgerHas('1');

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { someOf } from '../service/chaos.js';
 import { AttemptBench, kill, until } from './bench.js';
 
 /** What a failing disk or a hand in the folder can make of a record. */
@@ -22,22 +23,25 @@ const damages: Record<string, (file: string) => void> = {
     mkdirSync(file);
   },
 };
-const cases = Object.keys(damages);
+const cases = (record: string): string[] => someOf(2, Object.keys(damages), record);
 
 function damage(bench: AttemptBench, record: string, how: string): void {
   (damages[how] as (file: string) => void)(path.join(bench.folder, record));
 }
 
 describe('a record that cannot be read', () => {
-  test.for(cases)('attempt.json, %s, before the start: it failed to launch', async (how) => {
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml' });
-    const ref = await bench.place();
-    damage(bench, 'attempt.json', how);
-    expect(await bench.run(ref)).toMatchObject({ status: 'failed', failure: { kind: 'launch' } });
-    expect(await bench.ledger()).toEqual([]);
-  });
+  test.for(cases('attempt.json, before the start'))(
+    'attempt.json, %s, before the start: it failed to launch',
+    async (how) => {
+      await using bench = await AttemptBench.open({ playbook: 'ledger.yml' });
+      const ref = await bench.place();
+      damage(bench, 'attempt.json', how);
+      expect(await bench.run(ref)).toMatchObject({ status: 'failed', failure: { kind: 'launch' } });
+      expect(await bench.ledger()).toEqual([]);
+    },
+  );
 
-  test.for(cases)('token, %s: it was not started, and never will be', async (how) => {
+  test.for(cases('token'))('token, %s: it was not started, and never will be', async (how) => {
     await using bench = await AttemptBench.open({ playbook: 'ledger.yml' });
     const ref = await bench.place();
     damage(bench, 'token', how);
@@ -50,25 +54,31 @@ describe('a record that cannot be read', () => {
     expect(await bench.ledger()).toEqual([]);
   });
 
-  test.for(cases)('claim.1, %s, with nobody alive and no start: the next claim starts it', async (how) => {
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } });
-    const ref = await bench.place();
-    rmSync(path.join(bench.folder, 'token'));
-    damage(bench, 'claim.1', how);
-    expect(await bench.run(ref)).toMatchObject({ status: 'successful' });
-    expect(await bench.ledger()).toEqual(['1', '2', '3']);
-  });
+  test.for(cases('claim.1, with nobody alive and no start'))(
+    'claim.1, %s, with nobody alive and no start: the next claim starts it',
+    async (how) => {
+      await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } });
+      const ref = await bench.place();
+      rmSync(path.join(bench.folder, 'token'));
+      damage(bench, 'claim.1', how);
+      expect(await bench.run(ref)).toMatchObject({ status: 'successful' });
+      expect(await bench.ledger()).toEqual(['1', '2', '3']);
+    },
+  );
 
-  test.for(cases)('claim.1, %s, while it runs: it is found by its marker, and not started again', async (how) => {
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 1.5 } });
-    const ref = await bench.place();
-    await bench.attempts.start(bench.key, ref.token);
-    await bench.ledgerHas('1');
-    damage(bench, 'claim.1', how);
-    expect((await bench.attempts.look(bench.key)).state).toBe('running');
-    expect(await bench.run(ref)).toMatchObject({ status: 'successful' });
-    expect(await bench.ledger()).toEqual(['1', '2', '3']);
-  });
+  test.for(cases('claim.1, while it runs'))(
+    'claim.1, %s, while it runs: it is found by its marker, and not started again',
+    async (how) => {
+      await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 1.5 } });
+      const ref = await bench.place();
+      await bench.attempts.start(bench.key, ref.token);
+      await bench.ledgerHas('1');
+      damage(bench, 'claim.1', how);
+      expect((await bench.attempts.look(bench.key)).state).toBe('running');
+      expect(await bench.run(ref)).toMatchObject({ status: 'successful' });
+      expect(await bench.ledger()).toEqual(['1', '2', '3']);
+    },
+  );
 
   test('claim.1, void for a reason that cannot be read: void', async () => {
     await using bench = await AttemptBench.open({ playbook: 'ledger.yml' });
@@ -78,7 +88,7 @@ describe('a record that cannot be read', () => {
     expect(await bench.ledger()).toEqual([]);
   });
 
-  test.for(cases)('started, %s: it runs, and with both killed it is lost', async (how) => {
+  test.for(cases('started'))('started, %s: it runs, and with both killed it is lost', async (how) => {
     await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 60 } });
     const watching = bench.run(await bench.place());
     await bench.ledgerHas('3');
@@ -90,7 +100,7 @@ describe('a record that cannot be read', () => {
     expect(bench.members()).toEqual([]);
   });
 
-  test.for(cases)('cause.json, %s: a cancel ends it all the same', async (how) => {
+  test.for(cases('cause.json'))('cause.json, %s: a cancel ends it all the same', async (how) => {
     await using bench = await AttemptBench.open({ playbook: 'stubborn.yml' });
     const watching = bench.run(await bench.place());
     await bench.ledgerHas('staying');
@@ -100,7 +110,7 @@ describe('a record that cannot be read', () => {
     expect(bench.members()).toEqual([]);
   });
 
-  test.for(cases)('result.json, %s, when all has ended: lost', async (how) => {
+  test.for(cases('result.json, when all has ended'))('result.json, %s, when all has ended: lost', async (how) => {
     await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } });
     const ref = await bench.place();
     await bench.attempts.start(bench.key, ref.token);
@@ -111,15 +121,18 @@ describe('a record that cannot be read', () => {
     expect(await bench.run(ref)).toEqual(outcome);
   });
 
-  test.for(cases)('result.json, %s, while it runs: Ansible writes its own over it', async (how) => {
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 0.5 } });
-    const watching = bench.run(await bench.place());
-    await bench.ledgerHas('1');
-    damage(bench, 'result.json', how);
-    expect(await watching).toMatchObject({ status: 'successful', stats: { localhost: { ok: 3 } } });
-  });
+  test.for(cases('result.json, while it runs'))(
+    'result.json, %s, while it runs: Ansible writes its own over it',
+    async (how) => {
+      await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 0.5 } });
+      const watching = bench.run(await bench.place());
+      await bench.ledgerHas('1');
+      damage(bench, 'result.json', how);
+      expect(await watching).toMatchObject({ status: 'successful', stats: { localhost: { ok: 3 } } });
+    },
+  );
 
-  test.for(cases)('outcome.json, %s: it is told again from the evidence', async (how) => {
+  test.for(cases('outcome.json'))('outcome.json, %s: it is told again from the evidence', async (how) => {
     await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { pause: 0 } });
     const ref = await bench.place();
     const outcome = await bench.run(ref);

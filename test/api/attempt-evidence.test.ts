@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Slots } from '../../src/node/slots.js';
 import { AttemptStore } from '../../src/store/attempts.js';
+import { TargetLedger } from '../../src/targets/ledger.js';
 import { RunFolders } from '../../src/store/run-folders.js';
 import { temporaryFolder } from './unreachable.js';
 
@@ -30,7 +31,7 @@ async function storeWith(files: Record<string, unknown> | undefined) {
   for (const [name, record] of Object.entries(files ?? {}))
     await writeFile(path.join(folder, name), JSON.stringify(record));
   if (files !== undefined) await slots.take(holder);
-  return { store: new AttemptStore(runs, slots, 'here'), slots, runs };
+  return { store: new AttemptStore(runs, slots, new TargetLedger(path.join(root, 'targets')), 'here'), slots, runs };
 }
 
 describe("an attempt's evidence", () => {

@@ -21,7 +21,9 @@ describe('the description of the API', () => {
       expect(description.components.schemas).toHaveProperty(name!);
     }
     expect(description.components.schemas).toHaveProperty('JobSpec');
-    expect(description.components.schemas.JobSpec.required).toEqual(['playbook']);
+    const kinds = description.components.schemas.JobSpec.oneOf;
+    expect(kinds.map(({ properties }: any) => properties.kind.enum[0])).toEqual(['playbook', 'task', 'adopt']);
+    expect(kinds.map(({ required }: any) => required)).toEqual([['playbook'], undefined, ['adopt']]);
   });
 
   it('is shown by a page that loads nothing from elsewhere', async () => {

@@ -16,6 +16,8 @@ import { Foreground } from '../../src/foreground/foreground.js';
 import { Records } from '../../src/foreground/records.js';
 import { Slots } from '../../src/node/slots.js';
 import { AttemptStore } from '../../src/store/attempts.js';
+import { InventoryFiles } from '../../src/targets/inventory-files.js';
+import { TargetLedger } from '../../src/targets/ledger.js';
 import { TokenFile } from '../../src/tokens/token-file.js';
 import { RunFolders } from '../../src/store/run-folders.js';
 
@@ -49,7 +51,12 @@ export async function unreachableApi({
   const temporal = new Temporal({ address: temporalAddress, namespace: 'default', identity: 'test' });
   onTestFinished(() => temporal.close());
   const slots = new Slots(path.join(folder, 'slots'), 1);
-  const store = new AttemptStore(path.join(folder, 'runs'), slots, 'here');
+  const store = new AttemptStore(
+    path.join(folder, 'runs'),
+    slots,
+    new TargetLedger(path.join(folder, 'targets')),
+    'here',
+  );
   const nodes = new Nodes(temporal);
   const { root, python } = loadConfig({});
   const outage = new Outage(temporalAddress);
@@ -95,6 +102,13 @@ export async function unreachableApi({
     inventoriesDir: path.join(folder, 'inventories'),
     syncMaxWaitMs: 1000,
     ending: new AbortController().signal,
+    targetHosts: {
+      find: (_inventory, _extraVars, pattern) => Promise.resolve([{ name: pattern, connection: 'ssh', shell: 'sh' }]),
+      inventories: new InventoryFiles(path.join(folder, 'inline'), {
+        inventoriesDir: path.join(folder, 'inventories'),
+        python,
+      }),
+    },
   });
   const request: UnreachableApi['request'] = async (where, init = {}) =>
     app.request(where, {

@@ -2,7 +2,7 @@ import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { secondsLeft, type PastRun } from '../../src/job/eta.js';
-import { JobSpec } from '../../src/job/spec.js';
+import { PlaybookSpec } from '../../src/job/kinds/playbook.js';
 import { Durations } from '../../src/node/durations.js';
 import { temporaryFolder } from '../api/unreachable.js';
 
@@ -52,7 +52,7 @@ describe('the time that is left', () => {
 });
 
 describe('the durations on a node', () => {
-  const spec = JobSpec.parse({ playbook: 'site.yml' });
+  const spec = PlaybookSpec.parse({ playbook: 'site.yml' });
 
   it('are kept for each tenant and each work, the last ten', async () => {
     const folder = path.join(await temporaryFolder(), 'durations');

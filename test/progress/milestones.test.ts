@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { NodeContext } from '../../src/activities/context.js';
 import { Milestones } from '../../src/activities/milestones.js';
-import type { AttemptRef, Milestone, RunHeartbeat } from '../../src/job/protocol.js';
+import type { Milestone, RunHeartbeat } from '../../src/job/protocol.js';
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['Date'] }));
 afterEach(() => vi.useRealTimers());
@@ -20,7 +20,7 @@ function workflow() {
   };
   const context = { client, log: pino({ level: 'silent' }) } as unknown as NodeContext;
   const watch = (former?: RunHeartbeat): Milestones =>
-    new Milestones(context, { attempt: 1 } as AttemptRef, { workflowId: 'w', runId: 'r' }, former);
+    new Milestones(context, { attempt: 1 }, { workflowId: 'w', runId: 'r' }, former);
   return { told, watch };
 }
 

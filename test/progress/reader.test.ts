@@ -37,7 +37,14 @@ describe('progress read from events', () => {
   it('is unknown before there are any', async () => {
     const reader = new ProgressReader(await temporaryFolder());
     await reader.update();
-    expect(reader.progress).toEqual({ percent: null, tasksDone: 0, tasksTotal: null, message: null, hosts: {} });
+    expect(reader.progress).toEqual({
+      percent: null,
+      tasksDone: 0,
+      tasksTotal: null,
+      message: null,
+      hosts: {},
+      targets: {},
+    });
   });
 
   it('never goes back, and is never 100 before the end', async () => {

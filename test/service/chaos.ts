@@ -12,6 +12,18 @@ export function chaos(rounds: number, full: number): Chaos {
   };
 }
 
+/** All cases in full, else a seeded choice of so many, in their order. @param salt for another choice than others make */
+export function someOf<T>(count: number, cases: readonly T[], salt = ''): T[] {
+  const { seed, rounds } = chaos(count, cases.length);
+  const random = seeded(Buffer.from(salt).reduce((sum, byte) => sum * 31 + byte, seed));
+  const chosen = cases
+    .map((_, index) => ({ index, rank: random() }))
+    .sort((one, other) => one.rank - other.rank)
+    .slice(0, rounds)
+    .map(({ index }) => index);
+  return cases.filter((_, index) => chosen.includes(index));
+}
+
 /** A small seeded generator (mulberry32) of numbers in [0, 1). */
 export function seeded(seed: number): () => number {
   let state = seed;

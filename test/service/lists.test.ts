@@ -8,7 +8,7 @@ import { until } from './processes.js';
 import { Service } from './service.js';
 
 const jobs = '/api/v1/jobs';
-const { rounds: many, seed } = chaos(1_000, 10_000);
+const { rounds: many, seed } = chaos(400, 10_000);
 const random = seeded(seed);
 
 type Filter = Partial<Record<Exclude<keyof typeof pools, never>, string[]>> & {

@@ -101,15 +101,15 @@ it('priority 1 starts ahead of 3, in the order of submission within a priority',
 it('a tenant of weight 3 gets three starts of four', async () => {
   const { service, a, b } = await begin({ MAX_CONCURRENT_PLAYBOOKS: '1', TENANT_WEIGHTS: 'a=3' });
   await hold(service, b);
-  for (let n = 1; n <= 12; n++) {
+  for (let n = 1; n <= 8; n++) {
     const ofA = await submit(a, turn(service, `a${n}`));
     const ofB = await submit(b, turn(service, `b${n}`));
     await waiting(a, [ofA]);
     await waiting(b, [ofB]);
   }
-  const shares = (await firstOf(service, 12)).filter((who) => who.startsWith('a')).length;
+  const shares = (await firstOf(service, 8)).filter((who) => who.startsWith('a')).length;
   // One more or less by where its round begins.
-  expect(Math.abs(shares - 9), `${shares} of 12`).toBeLessThanOrEqual(1);
+  expect(Math.abs(shares - 6), `${shares} of 8`).toBeLessThanOrEqual(1);
 });
 
 it('the limit of a tenant holds over kills and restarts, and is passed on by what is canceled or terminated', async () => {

@@ -29,6 +29,7 @@ it('a job that is paused in Temporal runs on, and ends as it does when it is con
   await delay(sweepsMs);
   expect(service.alive(job).length).toBeGreaterThan(0);
   expect(await service.job(job.job_id)).toMatchObject({ status: 'running' });
+  await until('it to be counted', async () => (await service.get('/readyz')).body.queue?.running === 1);
 
   await workflowService.unpauseWorkflowExecution(request);
   service.file('paused.gate', '');

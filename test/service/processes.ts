@@ -49,10 +49,12 @@ export async function until<T>(
 ): Promise<Exclude<T, false | undefined>> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
+    const asked = Date.now();
     const value = await condition();
     if (value !== false && value !== undefined) return value as Exclude<T, false | undefined>;
     if (Date.now() > deadline) throw new Error(`gave up waiting: ${what}`);
-    await delay(50);
+    // A busy machine is not kept busy by questions.
+    await delay(Math.min(250, Math.max(50, 4 * (Date.now() - asked))));
   }
 }
 

@@ -102,7 +102,7 @@ describe('DELETE of a finished job', () => {
   });
   afterAll(() => service.destroy());
 
-  const { rounds, seed } = chaos(2, 15);
+  const { rounds, seed } = chaos(1, 15);
 
   it(`that is killed at random, and repeated, leaves none of its runs and no file, ${rounds} times (seed ${seed})`, async () => {
     const random = seeded(seed);

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { chaos } from './chaos.js';
 import { until } from './processes.js';
 import { Service, type Answer } from './service.js';
 
@@ -85,7 +86,7 @@ it('a failed or canceled name is run again by rerun_if_failed, also with another
 });
 
 it('a rerun of a run that is just closing waits for it, and then starts', async () => {
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < chaos(1, 20).rounds; round++) {
     const spec = service.gated(`closing-${round}`);
     const first = await submit(spec);
     await service.reaches(first.body.job_id, 'running');

@@ -74,14 +74,14 @@ it('a removal that is killed before any of its steps has removed all of a run fr
 
 /** Removes the run in a process that is killed right before its step of this number; whether it got there. */
 async function removeUpTo(runs: string, step: number): Promise<boolean> {
-  const module = path.join(packageRoot(), 'src', 'store', 'run-folders.ts');
+  const module = path.join(packageRoot(), 'dist', 'src', 'store', 'run-folders.js');
   const program = `
     const { RunFolders } = await import(${JSON.stringify(module)});
     await new RunFolders(${JSON.stringify(runs)}).remove(${JSON.stringify(job)}, ${JSON.stringify(runId)});
   `;
   const log = path.join(runs, 'steps');
   const tracer = path.join(packageRoot(), 'test', 'ansible', 'crash_point.py');
-  const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e', program];
+  const node = [process.execPath, '--input-type=module', '-e', program];
   const { status, stderr } = spawnSync(
     loadConfig({}).python,
     [tracer, log, path.join(runs, job.tenant), `D:${step}`, ...node],

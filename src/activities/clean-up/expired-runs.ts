@@ -106,9 +106,16 @@ async function isOver(context: NodeContext, job: JobName, run: WorkflowExecution
   const nodes = attempts.filter(({ outcome }) => isNodeLost(outcome)).map(({ node }) => node);
   if (outcome === undefined && placement != null) nodes.push(placement.node);
   if (nodes.length === 0) return true;
-  if (!nodes.every((node) => node === context.nodeId)) return false;
+  // Without a node it was on target hosts: whoever has watched it there knows.
+  const isHere = (node: string | null): boolean | Promise<boolean> =>
+    node === null ? hasWatched(context, job, run) : node === context.nodeId;
+  for (const node of nodes) if (!(await isHere(node))) return false;
   const known = await findRun(context, job, run.runId);
   return known === undefined || !(await mayLive(context, { job, runId: known.evidenceRunId }));
+}
+
+async function hasWatched({ folders }: NodeContext, job: JobName, run: WorkflowExecutionInfo): Promise<boolean> {
+  return (await folders.attempts(job, run.runId)).length > 0;
 }
 
 function isNodeLost(outcome: Outcome): boolean {

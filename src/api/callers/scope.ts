@@ -26,7 +26,8 @@ function refuseOthers(scope: Scope): MiddlewareHandler<ApiEnv> {
   };
 }
 
-function missingScope(scope: Scope, given: readonly Scope[]): Problem {
+/** The problem of a caller that lacks a scope. */
+export function missingScope(scope: Scope, given: readonly Scope[]): Problem {
   return new Problem('missing-scope', `This needs a token with the scope ${scope}. Yours has ${given.join(', ')}`, {
     headers: { 'www-authenticate': `Bearer realm="longhaul", error="insufficient_scope", scope="${scope}"` },
     members: { scope },

@@ -1,12 +1,11 @@
-import { randomUUID } from 'node:crypto';
-import { encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import { jobIdOf, workflowIdOf } from '../../job/names.js';
+import { jobIdOf } from '../../job/names.js';
 import { tasksOf } from '../../job/progress.js';
 import { signals, type Abandonment } from '../../job/protocol.js';
 import { isFinished, placementOf } from '../../job/state.js';
 import type { ApiContext } from '../context.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode } from '../temporal/connection.js';
+import { signalRun } from '../temporal/signal.js';
 import type { SeenRun } from './jobs.js';
 
 /**
@@ -21,36 +20,18 @@ export async function abandonJob(context: ApiContext, { run, state }: SeenRun, r
     throw new Problem('job-finished', `${jobId} has finished; there is nothing to abandon`);
   if (placement === null)
     throw new Problem('job-not-placed', `${jobId} is on no node now; there is nothing to abandon. Cancel it instead`);
-  const node = await context.nodes.see(placement.node);
+  const node = placement.node === null ? undefined : await context.nodes.see(placement.node);
   if (node?.live === true)
     throw new Problem(
       'node-live',
       `Node ${placement.node} is live: it was heard of at ${node.lastSeen}. Cancel ${jobId} instead, and its processes are ended`,
     );
   const tasks = tasksOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
-  await signal(context, run, { attempt: placement.attempt, reason, tasks });
-}
-
-async function signal(
-  { temporal }: ApiContext,
-  { job, runId }: SeenRun['run'],
-  abandonment: Abandonment,
-): Promise<void> {
-  const { namespace, identity, converter } = temporal;
-  const input = { payloads: (await encodeToPayloads(converter, abandonment)) ?? [] };
-  const workflowExecution = { workflowId: workflowIdOf(job), runId };
-  const request = {
-    namespace,
-    identity,
-    workflowExecution,
-    signalName: signals.abandon,
-    input,
-    requestId: randomUUID(),
-  };
+  const abandonment: Abandonment = { attempt: placement.attempt, reason, tasks };
   try {
-    await temporal.call((service) => service.signalWorkflowExecution(request));
+    await signalRun(context.temporal, run, signals.abandon, abandonment);
   } catch (error) {
     if (!hasGrpcCode(error, grpc.NOT_FOUND)) throw error;
-    throw new Problem('job-finished', `${jobIdOf(job)} has finished; there is nothing to abandon`);
+    throw new Problem('job-finished', `${jobId} has finished; there is nothing to abandon`);
   }
 }

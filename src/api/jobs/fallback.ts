@@ -38,7 +38,7 @@ export async function startInForeground(
   isNamed: boolean,
   client: AbortSignal,
 ): Promise<Submitted | undefined> {
-  if (fallback === undefined) return undefined;
+  if (fallback === undefined || spec.kind !== 'playbook') return undefined;
   const { outage, afterMs } = fallback;
   if (isNamed) {
     const since = outage.since === null ? null : await outage.look();

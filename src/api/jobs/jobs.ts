@@ -2,8 +2,8 @@ import type { Foreground } from '../../foreground/foreground.js';
 import { documentOf, type JobDocument, type OutputSummary } from '../../job/document.js';
 import { isForeground, type AttemptEvidence, type RunEvidence } from '../../job/evidence.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
-import { isFinished, isWaitingForSlot, placementOf, stateOf, type JobState } from '../../job/state.js';
-import { progressOf, unknownProgress, type LiveProgress } from '../../job/progress.js';
+import { isFinished, isWaitingForSlot, placementOf, stateOf, watchingOf, type JobState } from '../../job/state.js';
+import { progressOfAll, unknownProgress, type LiveProgress } from '../../job/progress.js';
 import { listedState, summaryOf, type JobSummary } from '../../job/summary.js';
 import type { AttemptStore } from '../../store/attempts.js';
 import type { StoredOutput } from '../../store/output.js';
@@ -71,8 +71,10 @@ export class Jobs {
     if (isWaitingForSlot(run)) return stateOf(run, null, await this.nodes.fleet());
     if (placement === null || run.memo.outcome !== undefined) return stateOf(run, null);
     const key = { ...run.job, runId: run.evidenceRunId, attempt: placement.attempt };
-    const evidence = await this.store.evidence(key, placement.node);
-    return stateOf(run, evidence ?? (await this.#reported(run, placement)));
+    if (!isOnNode(run)) return stateOf(run, await this.store.onTargets(key));
+    const node = placement.node ?? '';
+    const evidence = await this.store.evidence(key, node);
+    return stateOf(run, evidence ?? (await this.#reported(run, { ...placement, node })));
   }
 
   /** What the node of a run that was closed from outside has told since: whether it still holds a slot for it. */
@@ -109,8 +111,8 @@ export class Jobs {
   async #progress(run: RunEvidence): Promise<LiveProgress> {
     const key = placementOf(run) === null ? null : keyOfLastAttempt(run);
     if (key === null) return unknownProgress;
-    const told = progressOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
-    const seen = await this.store.progress(key);
+    const told = progressOfAll(watchingOf(run).map(({ heartbeat }) => heartbeat));
+    const seen = isOnNode(run) ? await this.store.progress(key) : undefined;
     return seen === undefined ? told : { ...seen, eta: told.eta };
   }
 
@@ -135,6 +137,11 @@ function keyOfLastAttempt(run: RunEvidence): Parameters<AttemptStore['output']>[
 /** The number of the current or last attempt that was placed; null if none was. */
 export function lastAttemptOf(run: RunEvidence): number | null {
   return placementOf(run)?.attempt ?? run.memo.attempts?.at(-1)?.attempt ?? null;
+}
+
+/** Whether the attempts of a run live in folders of a node; else they are on target hosts. */
+function isOnNode({ memo }: RunEvidence): boolean {
+  return memo.kind === undefined || memo.kind === 'playbook';
 }
 
 /** Whether a cancel would change anything. */

@@ -14,6 +14,10 @@ import { seeRun } from './get-job.js';
 
 const CancelBody = z.strictObject({
   reason: z.string().max(1000).optional().openapi({ description: 'Kept with the job' }),
+  kill: z.boolean().optional().openapi({
+    description:
+      'Of an adopted job: end its processes, which were started elsewhere. Without it they are left as they are',
+  }),
 });
 
 const route = createRoute({
@@ -39,7 +43,8 @@ export function cancelJob(app: Api, context: ApiContext): void {
     const job = jobOfPath(c);
     const seen = await seeRun(context, job, undefined);
     requireLatest(seen, c.req.valid('query').run);
-    if (isFinished(seen.state) || !(await cancel(context, seen, c.req.valid('json').reason))) {
+    const { reason, kill = false } = c.req.valid('json');
+    if (isFinished(seen.state) || !(await cancel(context, seen, { reason, kill }))) {
       throw new Problem('job-finished', `${jobIdOf(job)} has finished; there is nothing to cancel`);
     }
     const after = await seeRun(context, job, seen.run.runId);

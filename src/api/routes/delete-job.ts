@@ -34,7 +34,7 @@ export function deleteJob(app: Api, context: ApiContext): void {
     let seen = latest ?? (await seeRun(context, job, undefined));
     requireLatest(seen, c.req.valid('query').run);
     if (!isFinished(seen.state)) {
-      await cancelJob(context, seen, undefined);
+      await cancelJob(context, seen, { reason: undefined, kill: false });
       seen = await seeRun(context, job, seen.run.runId);
       return c.json(acknowledgementOf(await context.jobs.document(seen)), 202);
     }

@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { jobIdOf } from '../../job/names.js';
-import type { StoredOutput } from '../../store/output.js';
+import type { OutputPart, StoredOutput } from '../../store/output.js';
 import type { Api } from '../app.js';
 import { parseRange, type ByteRange } from '../byte-range.js';
 import { requireScope } from '../callers/scope.js';
@@ -20,6 +20,12 @@ const StdoutParameters = z.strictObject({
     .min(1)
     .optional()
     .openapi({ description: 'The current or last attempt if not given' }),
+  host: z
+    .string()
+    .max(1000)
+    .optional()
+    .openapi({ description: 'Of what runs on target hosts: only what this one printed', example: 'web1' }),
+  stream: z.enum(['stdout', 'stderr']).optional().openapi({ description: 'With `host`; stdout if not given' }),
 });
 
 const contentType = 'text/plain; charset=utf-8';
@@ -47,9 +53,10 @@ const route = createRoute({
 /** `GET /jobs/{job_id}/stdout`: output as it is now, streamed from the attempt's folder. */
 export function getStdout(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
-    const { tail, run, attempt } = c.req.valid('query');
+    const { tail, run, attempt, host, stream = 'stdout' } = c.req.valid('query');
     const seen = await seeRun(context, jobOfPath(c), run);
-    const output = await findOutput(context, seen, attempt);
+    const all = await findOutput(context, seen, attempt);
+    const output = host === undefined ? all : await ofHost(all, seen, { host, stream });
     const whole = await wholeOf(output, tail);
     // With If-Range the client may hold a part of something else: we give no validators, so it gets everything.
     const range =
@@ -101,6 +108,16 @@ async function findOutput(
       ? `there is no attempt ${attempt}`
       : `the folder of attempt ${attempt} is not on this machine`;
   throw new Problem('output-not-found', `No output of ${jobIdOf(run.job)}: ${why}`);
+}
+
+/** @throws Problem `output-not-found` for a host that the attempt does not run on */
+async function ofHost(
+  output: StoredOutput | undefined,
+  { run }: SeenRun,
+  part: OutputPart,
+): Promise<StoredOutput | undefined> {
+  if (output === undefined || (await output.hasHost(part.host))) return output?.of(part);
+  throw new Problem('output-not-found', `No output of ${jobIdOf(run.job)}: it does not run on a host ${part.host}`);
 }
 
 function outOfRange(size: number): Problem {

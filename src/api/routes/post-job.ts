@@ -1,8 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { JobDocument } from '../../job/document.js';
-import { playbookNameOf, type JobName } from '../../job/names.js';
-import { JobSpec } from '../../job/spec.js';
+import type { JobName } from '../../job/names.js';
+import { defaultPlaybookName, JobSpec } from '../../job/spec.js';
 import { isFinished } from '../../job/state.js';
 import { Accepted, acceptedOf, newlyAccepted, SyncResult, syncResultOf } from '../jobs/accepted.js';
 import { startInForeground } from '../jobs/fallback.js';
@@ -13,7 +13,8 @@ import { waitForEnd } from '../jobs/wait.js';
 import type { SeenRun } from '../jobs/jobs.js';
 import type { Api } from '../app.js';
 import { callerOf } from '../callers/caller.js';
-import { requireScope } from '../callers/scope.js';
+import { allows, type Scope } from '../../tokens/record.js';
+import { missingScope, requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { limitBody, requireJson } from '../json-body.js';
 import { jobPath } from '../links.js';
@@ -22,6 +23,7 @@ import { problemAnswers } from '../problem-answers.js';
 import { jobNotFound, Problem } from '../problem.js';
 import { refusePathOutside, requireInventory, requirePlaybook } from '../playbooks.js';
 import { preferredWait, WaitParameter } from '../request.js';
+import { requireHosts } from '../target-hosts.js';
 
 const SubmitParameters = z.strictObject({
   sync: z.enum(['true', 'false']).optional().openapi({ description: 'Answer with the result when it ended' }),
@@ -75,9 +77,11 @@ export function postJob(app: Api, context: ApiContext): void {
     const asked = c.req.valid('json');
     const { sync, wait } = c.req.valid('query');
     const { 'idempotency-key': key, prefer } = c.req.valid('header');
-    await requirePlaybook(context.playbooksDir, asked.playbook);
+    if (asked.kind === 'playbook') await requirePlaybook(context.playbooksDir, asked.playbook);
     await requireInventory(context.inventoriesDir, asked.inventory);
+    await requireHosts(context.targetHosts, asked, context.log);
     const { ttl } = await c.req.json<{ ttl?: unknown }>();
+    requireScopeFor(asked, callerOf(c).scopes);
     const spec = await withinRetention(context.retention, asked, ttl !== undefined);
 
     const client = c.req.raw.signal;
@@ -114,9 +118,14 @@ export function postJob(app: Api, context: ApiContext): void {
   });
 }
 
+/** Work on hosts by command is more than what playbooks allow: it has a scope of its own. @throws Problem `missing-scope` */
+function requireScopeFor({ kind }: JobSpec, scopes: readonly Scope[]): void {
+  if (kind !== 'playbook' && !allows(scopes, 'tasks:run')) throw missingScope('tasks:run', scopes);
+}
+
 function jobOf(tenant: string, spec: JobSpec, key: string | undefined): JobName {
   const made = key === undefined ? madeName() : nameOfKey(key);
-  return { tenant, playbookName: spec.playbook_name ?? playbookNameOf(spec.playbook), name: spec.name ?? made };
+  return { tenant, playbookName: spec.playbook_name ?? defaultPlaybookName(spec), name: spec.name ?? made };
 }
 
 async function see({ jobs }: ApiContext, job: JobName, { runId }: Submitted): Promise<SeenRun> {

@@ -1,7 +1,7 @@
 import { isGrpcServiceError } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import { jobWorkflowType, sharedTaskQueue } from '../../job/protocol.js';
-import { all, equals, isSet } from '../../job/visibility.js';
+import { all, equals, isOpen, isSet } from '../../job/visibility.js';
 import { Problem } from '../problem.js';
 import type { Temporal } from './connection.js';
 
@@ -77,7 +77,7 @@ async function workflowTrouble(engine: Temporal): Promise<string | null> {
 /** As visibility has them: what starts or ends is counted a moment later. */
 async function openJobs(engine: Temporal): Promise<Queue> {
   await engine.ensureSearchAttributes();
-  const open = all(equals('WorkflowType', jobWorkflowType), equals('ExecutionStatus', 'Running'));
+  const open = all(equals('WorkflowType', jobWorkflowType), isOpen);
   const isPending = equals('status', 'pending');
   const [total, pending] = await Promise.all([countOf(engine, open), countOf(engine, all(open, isPending))]);
   return { pending, running: Math.max(0, total - pending) };

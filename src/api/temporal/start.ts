@@ -8,7 +8,7 @@ import type { EndedJob } from '../../foreground/foreground.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { jobWorkflowType, sharedTaskQueue, memoAtStart, type JobInput } from '../../job/protocol.js';
 import { attributesAtStart } from '../../job/search-attributes.js';
-import type { JobSpec } from '../../job/spec.js';
+import { titleOf, type JobSpec } from '../../job/spec.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 
@@ -116,23 +116,33 @@ async function startRequest(
       fairnessWeight: tenantWeights.get(job.tenant) ?? 1,
     },
     userMetadata: {
-      summary: (await encodeToPayloads(converter, `${spec.playbook} (${job.name})`))?.[0] ?? null,
+      summary: (await encodeToPayloads(converter, `${titleOf(spec)} (${job.name})`))?.[0] ?? null,
       details: (await encodeToPayloads(converter, askedFor(spec)))?.[0] ?? null,
     },
   };
 }
 
 /** What was asked for, for Temporal's Web UI; the variables, which may be secret, are left to the input. */
-function askedFor({ playbook, inventory, limit, tags, skip_tags, check, timeout, priority, retry }: JobSpec): string {
-  const on = typeof inventory === 'string' ? `\`${inventory}\`` : 'an inventory of its own';
+function askedFor(spec: JobSpec): string {
+  const { timeout, priority, retry } = spec;
   const lines = [
+    ...workIn(spec),
+    `- Priority ${priority} of 5; ${timeout === undefined ? 'no timeout' : `timeout ${timeout} s`}; at most ${retry.max_attempts} attempt(s)`,
+  ];
+  return lines.join('\n');
+}
+
+function workIn(spec: JobSpec): string[] {
+  const on = typeof spec.inventory === 'string' ? `\`${spec.inventory}\`` : 'an inventory of its own';
+  if (spec.kind === 'adopt') return [`- Watches an async job that was started elsewhere: ${titleOf(spec)}`];
+  if (spec.kind === 'task') return [`- \`${titleOf(spec).replaceAll('`', "'")}\` on \`${spec.hosts}\` of ${on}`];
+  const { playbook, limit, tags, skip_tags, check } = spec;
+  return [
     `- Playbook \`${playbook}\` on ${on}${limit === undefined ? '' : `, limited to \`${limit}\``}`,
     ...(tags.length > 0 ? [`- Tags: \`${tags.join(', ')}\``] : []),
     ...(skip_tags.length > 0 ? [`- Skipped tags: \`${skip_tags.join(', ')}\``] : []),
     ...(check ? ['- Check mode: nothing is changed'] : []),
-    `- Priority ${priority} of 5; ${timeout === undefined ? 'no timeout' : `timeout ${timeout} s`}; at most ${retry.max_attempts} attempt(s)`,
   ];
-  return lines.join('\n');
 }
 
 function reusePolicy(whenFinished: JobSpec['when_finished']): temporal.api.enums.v1.WorkflowIdReusePolicy {

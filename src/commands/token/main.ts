@@ -17,7 +17,7 @@ From the first token on every caller needs one. A tenant sees its own jobs only.
 Scopes:
   jobs:read   look at jobs, playbooks and nodes
   jobs:write  submit, cancel and delete jobs
-  tasks:run   accepted, and not used yet
+  tasks:run   with jobs:write: commands and modules on hosts, and adopted jobs
   admin       everything within its tenant
 
 Exit codes: 0 done, 1 no such token, 2 wrong usage, 75 the file is being changed by another process, 78 the configuration or

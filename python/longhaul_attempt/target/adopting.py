@@ -1,0 +1,156 @@
+"""Async jobs that Ansible's own wrapper started, for somebody else: looked at, and ended only when that is asked for.
+
+Nothing is written. What there is to go by: the job's file, the wrapper's processes, which have the job's number among
+their arguments, their session, and ANSIBLE_ASYNC_DIR in the environment of all that descends from them.
+"""
+
+import os
+import re
+import signal
+import time
+
+from .. import processes
+from . import folders, native, results
+
+DEFAULT_FOLDER = "~/.ansible_async"
+#: A job is named by the pid of the process that forked its wrapper; the session's leader came right after it.
+PIDS_BETWEEN = 64
+LARGEST_BYTES = 256 * 1024 * 1024
+
+
+def look(job, scene):
+    """As of an attempt; `job_id` is the one asked for. When it started only its processes tell, while it has any."""
+    path = _path(job)
+    known = {"job_id": job["job_id"], "started_at": None, "started_monotonic_ns": None}
+    if native.is_final(_read(path)):
+        return _finished(path, known)
+    members = _Members(job, scene.snapshot)
+    found = members.now()
+    if found:
+        known["started_at"] = processes.started_at(found[0])
+    if any(members.is_wrapper(process) for process in found):
+        return {"state": "running", "supervised": True, "message": None, **known}
+    if found:
+        message = "detached: its wrapper is gone, what it started runs on"
+        return {"state": "running", "supervised": False, "message": message, **known}
+    content = _read(path)
+    if native.is_final(content):
+        return _finished(path, known)
+    return {"state": "gone", **_why_gone(content), **known}
+
+
+def end(job, grace, snapshot):
+    """TERM to what the module started, so that module and wrapper tell how it ended; after `grace` seconds KILL to all."""
+    _path(job)
+    members = _Members(job, snapshot)
+    until = time.monotonic() + float(grace)
+    told = set()
+    while True:
+        found = members.now()
+        if not found or time.monotonic() >= until + processes.VERIFY_SECONDS:
+            return {"left": [process.describe() for process in found], "unknown": None}
+        number = signal.SIGTERM if time.monotonic() < until else signal.SIGKILL
+        for process in members.started(found) if number == signal.SIGTERM else found:
+            if number == signal.SIGKILL or process.key not in told:
+                processes.send(process, number)
+                told.add(process.key)
+        time.sleep(processes.LOOK_SECONDS)
+
+
+def _path(job):
+    if not isinstance(job.get("job_id"), str) or not re.match(r"[\w.-]+\Z", job["job_id"]) or job["job_id"].startswith("."):
+        raise folders.Refused("not an async job's id")
+    return os.path.join(_folder(job), job["job_id"])
+
+
+def _folder(job):
+    return folders.expanded(job.get("async_dir") or DEFAULT_FOLDER)
+
+
+def _read(path):
+    try:
+        if os.stat(path).st_size > LARGEST_BYTES:
+            return "corrupt"
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return native.read(path)
+
+
+def _finished(path, known):
+    content = _read(path)
+    has_rc = type(content.get("rc")) is int
+    failed = bool(content.get("failed", has_rc and content["rc"] != 0))
+    status = content["rc"] if has_rc else int(failed)
+    record = {
+        "rc": None if status < 0 else status,
+        "signal": -status if status < 0 else None,
+        "cause": None,
+        "at": os.stat(path).st_mtime,
+        "by": "native",
+        "failed": failed,
+        "changed": bool(content.get("changed", False)),
+        "msg": content.get("msg") if isinstance(content.get("msg"), str) else None,
+    }
+    return {"state": "finished", "result": {**record, **results.bounded(native.bounded(content))}, **known}
+
+
+def _why_gone(content):
+    if content is None:
+        return {"kind": "lost", "why": "could not find job"}
+    if content == "corrupt":
+        return {"kind": "orphaned", "why": "its file can't be read, and nothing of it runs"}
+    return {"kind": "orphaned", "why": "its file says that it runs, and nothing of it does"}
+
+
+class _Members:
+    """The processes of a job. Who was seen once counts until its death."""
+
+    def __init__(self, job, snapshot):
+        self._number, _, launcher = job["job_id"].partition(".")
+        self._launcher = int(launcher) if launcher.isdigit() else None
+        self._folders = {
+            b"ANSIBLE_ASYNC_DIR=" + os.fsencode(name) for name in (job.get("async_dir") or DEFAULT_FOLDER, _folder(job))
+        }
+        self._snapshot = snapshot
+        self._seen = set()
+
+    def now(self):
+        snapshot = self._snapshot()
+        wrappers = [stat for stat in snapshot.all.values() if self.is_wrapper(stat)]
+        sessions = {stat.session for stat in wrappers}
+        roots = {stat.pid for stat in wrappers} | {stat.pid for stat in snapshot.all.values() if stat.key in self._seen}
+        if not wrappers:
+            roots |= self._left_alone(snapshot)
+        found = [
+            stat
+            for stat in snapshot.all.values()
+            if stat.pid != os.getpid() and (stat.session in sessions or snapshot.descends(stat, roots))
+        ]
+        self._seen |= {stat.key for stat in found}
+        return sorted(found, key=lambda stat: (stat.start, stat.pid))
+
+    def is_wrapper(self, stat):
+        words = processes.command_line(stat.pid)
+        at = next((at for at, word in enumerate(words) if word.endswith(b"async_wrapper.py")), None)
+        return at is not None and words[at + 1 : at + 2] == [self._number.encode()]
+
+    def started(self, found):
+        """All but the wrapper and the module, as long as there are others."""
+        wrappers = {stat.pid for stat in found if self.is_wrapper(stat)}
+        rest = [stat for stat in found if stat.pid not in wrappers and stat.parent not in wrappers]
+        return rest or [stat for stat in found if stat.pid not in wrappers] or found
+
+    def _left_alone(self, snapshot):
+        """What a dead wrapper started: in a session whose leader is gone and came right after the launcher."""
+        if self._launcher is None:
+            return set()
+        sessions = {}
+        for stat in snapshot.all.values():
+            if 0 < stat.session - self._launcher <= PIDS_BETWEEN and stat.session not in snapshot.all:
+                sessions.setdefault(stat.session, []).append(stat)
+        return {stat.pid for members in sessions.values() if self._are_ours(members) for stat in members}
+
+    def _are_ours(self, members):
+        if any(b"async_wrapper.py" in word for stat in members for word in processes.command_line(stat.pid)):
+            return False  # another job's wrapper lives
+        return any(self._folders & set(processes.environment(stat.pid)) for stat in members)

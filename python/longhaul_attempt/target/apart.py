@@ -1,0 +1,48 @@
+"""Starts a task from a process that has loaded nothing but what it takes.
+
+Those that stay with a task for as long as it runs are forks of the one that starts it; what Ansible has loaded into this
+process by now is several times what they need.
+"""
+
+import json
+import os
+import sys
+
+PACKAGE = __name__.rpartition(".")[0]
+#: The folder or zip file that we come from; Ansible removes it when this process has ended.
+ROOT = os.path.abspath(__file__)[: -len(os.path.join(*__name__.split(".")) + ".py") - 1]
+#: What those who look through processes know us by.
+LABEL = "longhaul/async_wrapper.py"
+NOT_EXECUTED = 127
+BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); __import__('importlib').import_module(sys.argv[2]).main(sys.argv[4:])"
+
+
+def launch(arguments):
+    """The answer for Ansible."""
+    told, code = _told_by_another(arguments)
+    if told.endswith(b"\n"):
+        return json.loads(told.decode())
+    if code == NOT_EXECUTED:
+        # No Python can be started by the name that this one has for itself.
+        from .launching import launch as launch_here
+
+        return launch_here(arguments, os.environ)
+    return {"failed": True, "msg": "Not started, or killed while it was", "longhaul": {"claim": "unknown"}}
+
+
+def _told_by_another(arguments):
+    """What the other process prints, and its exit code; None if it was killed."""
+    command = [sys.executable, "-I", "-S", "-B", "-c", BEGIN, ROOT, PACKAGE + ".launching", LABEL, *arguments]
+    answer_read, answer_write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.dup2(answer_write, 1)
+            os.execv(command[0], command)
+        finally:
+            os._exit(NOT_EXECUTED)
+    os.close(answer_write)
+    with open(answer_read, "rb") as answer:
+        told = answer.read()
+    _, status = os.waitpid(pid, 0)
+    return told, os.WEXITSTATUS(status) if os.WIFEXITED(status) else None

@@ -1,0 +1,146 @@
+"""Runs a command: A forks it, waits for its end and puts that on record. If A is killed, the supervisor does so."""
+
+import errno
+import os
+
+from .. import evidence, processes, supervision
+from . import folders, inheritance, native, results
+from .copying import Copier
+
+
+class CommandRun(supervision.Supervision):
+    def __init__(self, folder, plan, launchers, call):
+        super().__init__(folder, plan, launchers)
+        self._call = call
+        self._copier = Copier(folder)
+        self._command = None  # its pid
+        self._commands_end = None
+        self._ansibles_end = None  # if it left the command to us
+        self._is_ending = False
+
+    def claimants(self):
+        return results.claimants(super().claimants(), self._call)
+
+    def before_release(self):
+        self._copier.start()
+        self._copier.close_ends()
+        native.write(self.folder, self._call.job_id, native.running(self._call.job_id))
+
+    def set_stage(self):
+        self._copier.leave_to_others()
+        try:
+            os.chdir(folders.expanded(self.plan.get("chdir") or folders.home()))
+        except OSError:
+            if self.plan.get("chdir") is not None:
+                raise
+            os.chdir("/")  # it has no home
+
+    def act(self, report):
+        failure_read, failure_write = os.pipe()
+        command = os.fork()
+        if command == 0:
+            _become_command(self.folder, self.plan, self._copier.ends, report, failure_write)
+        os.close(report)
+        os.close(failure_write)
+        self._copier.close_ends()
+        with open(failure_read, "rb") as failed:
+            failure = failed.read()
+        status = os.waitid(os.P_PID, command, os.WEXITED | os.WNOWAIT)
+        copied = self._copier.finish()
+        if failure:
+            record = results.not_executed(self.folder, int(failure), self.cause())
+        else:
+            record = self._result(status, copied, {os.getpid(), command}, "ansible")
+        # Unreaped until it is on record: if we die or fail here, the supervisor inherits the status.
+        if results.publish(self.folder, record):
+            os.waitpid(command, 0)
+            native.settle(self.folder, self.plan, self._call.job_id)
+        os._exit(0)
+
+    def _result(self, status, copied, own, by):
+        copied = copied or {"pid": None, "lost_bytes": 0, "reason": None}
+        cause = self.cause()
+        left = [] if cause is not None else results.leftovers(self.folder, self.plan, {*own, os.getppid(), copied["pid"]})
+        storage = results.storage_of(copied["lost_bytes"], copied["reason"])
+        return results.of_command(self.folder, status, cause, by, storage, left)
+
+    def await_start(self):
+        told = super().await_start()
+        if told is not None and told.startswith("command "):
+            self._command = int(told.split()[1])
+            return None
+        return told
+
+    def end(self):
+        """The end of A; if that came without a result, the end of the command."""
+        if self._ansibles_end is None:
+            status = super().end()
+            if status is None or self._command is None or evidence.readable(self.folder, "result.json") is not None:
+                return status
+            self._ansibles_end = status
+            self.let_go()
+        super().end()
+        if self._commands_end is None and not self._is_commands_parent():
+            return self._ansibles_end
+        return self._commands_end
+
+    def reap(self, ended):
+        super().reap(ended)
+        if ended.si_pid == self._command:
+            self._commands_end = ended
+        elif ended.si_pid == self._copier.pid and not self._is_ending:
+            self._copier.start()
+
+    def _is_commands_parent(self):
+        try:
+            os.waitid(os.P_PID, self._command, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
+
+    def record(self, status):
+        return self._result(status, self._copier.finish(), {os.getpid(), self.ansible, self._command}, "supervisor")
+
+    def let_go(self):
+        if self.ansible:
+            super().let_go()
+            self.ansible = 0
+
+    def terminate(self):
+        self._is_ending = True
+        super().terminate()
+
+    def spared(self):
+        return {*super().spared(), self._copier.pid}
+
+
+def _become_command(folder, plan, ends, report, failure):
+    """In the command's process, until it is one. Never returns."""
+    try:
+        os.setpgid(0, 0)
+        _tell_who_we_are(folder)
+        _report(report)
+        inheritance.restore_signals()
+        for descriptor, end in ((0, os.open(os.devnull, os.O_RDONLY)), (1, ends["stdout"]), (2, ends["stderr"])):
+            os.dup2(end, descriptor)
+        argv = ["/bin/sh", "-c", plan["shell"]] if plan.get("shell") is not None else plan["argv"]
+        argv = [text.encode("utf-8", "surrogateescape") for text in argv]
+        os.execvp(argv[0], argv)
+    except BaseException as error:
+        os.write(failure, b"%d" % (getattr(error, "errno", None) or errno.EINVAL))
+    finally:
+        os._exit(127)
+
+
+def _tell_who_we_are(folder):
+    try:
+        evidence.replace(folder, "command.json", processes.identity(os.getpid()))
+    except OSError:
+        pass  # the marker tells too, if less well
+
+
+def _report(report):
+    try:
+        os.write(report, b"command %d\n" % os.getpid())
+    except BrokenPipeError:
+        pass  # the supervisor is dead: A tells how we end

@@ -1,0 +1,64 @@
+"""Ends tasks, all those of a call side by side: cause on record, TERM, KILL after the grace, and proof that none is left."""
+
+import threading
+import time
+
+from .. import ending as attempts
+from .. import evidence, processes
+from . import adopting, folders, native
+
+STACK_BYTES = 512 * 1024
+CAUSES = (*evidence.CAUSES, "lost", "launch")
+
+
+def end(jobs):
+    """{jobs: [{left: [{pid, command}], unknown}]}."""
+    seen = SharedSnapshots()
+    answers = [None] * len(jobs)
+
+    def work(index):
+        try:
+            answers[index] = _end(jobs[index], seen)
+        except (OSError, folders.Refused) as error:
+            answers[index] = {"left": [], "unknown": str(error)}
+
+    threading.stack_size(STACK_BYTES)
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(jobs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {"jobs": answers}
+
+
+def _end(job, seen):
+    if "adopt" in job:
+        return adopting.end(job["adopt"], job["grace"], seen.fresh)
+    folder = job["dir"]
+    is_there = folders.is_there(folder, job["marker"])
+    if job["cause"] not in CAUSES:
+        raise folders.Refused("no cause of an end: %s" % job["cause"])
+    ended = attempts.end(folder, job["marker"], job["cause"], job["grace"], job.get("reason") or "", seen.fresh)
+    plan = folders.read_plan(folder) if is_there else None
+    if plan is not None and not ended["left"] and ended["unknown"] is None:
+        _, claim = evidence.last_claim(folder)
+        native.settle(folder, plan, folders.job_id_of(folder, claim))
+    return ended
+
+
+class SharedSnapshots:
+    """A look at all processes is worth a lot where there are many: who asks during one shares the next."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._begun_at = None
+        self._last = None
+
+    def fresh(self):
+        """One that was begun after this call: what lives now and then is in it."""
+        asked_at = time.monotonic()
+        with self._lock:
+            if self._begun_at is None or self._begun_at < asked_at:
+                self._begun_at = time.monotonic()
+                self._last = processes.Snapshot()
+            return self._last

@@ -1,0 +1,155 @@
+"""One look at attempts: the truth table of docs/architecture.md, by what their folders and /proc show.
+
+Processes are looked at before files: what ended in between is seen in the files. `gone` is a verdict only when a second
+look, some time later, agrees.
+"""
+
+import time
+
+from .. import evidence, processes
+from . import adopting, folders, modules, native, output, results
+
+TOTAL_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+
+
+def look(jobs, total=TOTAL_BYTES):
+    """A look at each of `jobs`, and of what they printed no more than `total` bytes: {boot, now, jobs: [look]}."""
+    scene = Scene()
+    looks = [_look_at(job, scene) for job in jobs]
+    for job, seen in zip(jobs, looks):
+        if "dir" in job and seen["state"] in ("running", "finished", "gone"):
+            for name in ("stdout", "stderr"):
+                seen[name] = output.part(job["dir"], name, job.get(name), min(job.get("chunk", CHUNK_BYTES), total))
+                total -= seen[name]["length"]
+    return {"boot": processes.boot_id(), "now": time.time(), "jobs": looks}
+
+
+class Scene:
+    """All processes, looked at once at most, for all jobs of a look."""
+
+    def __init__(self):
+        self._snapshot = None
+
+    def snapshot(self):
+        if self._snapshot is None:
+            self._snapshot = processes.Snapshot()
+        return self._snapshot
+
+    def carries(self, marker):
+        return bool(self.snapshot().carriers(marker.encode()))
+
+
+def _look_at(job, scene):
+    try:
+        if "adopt" in job:
+            return adopting.look(job["adopt"], scene)
+        if not folders.is_there(job["dir"], job["marker"]):
+            return _without_folder(job["marker"], scene)
+        return look_at(job["dir"], job["marker"], scene)
+    except folders.Refused as error:
+        return {"state": "absent", "message": "%s: %s" % (job.get("dir"), error)}
+    except OSError as error:
+        return _running(None, None, False, "unknown: %s" % error)
+
+
+def look_at(folder, marker, scene):
+    """A look at one attempt, whose folder is there."""
+    number, claim = evidence.last_claim(folder)
+    result = evidence.readable(folder, "result.json")
+    if result is not None:
+        return _finished(folder, claim, result)
+    if number == 0:
+        return _unclaimed(folder)
+    if evidence.is_void(claim):
+        return {"state": "void", "cause": claim.get("cause") or "lost", "reason": claim.get("reason") or ""}
+    return _by_files(folder, number, claim, *_by_processes(folder, claim, marker, scene))
+
+
+def _without_folder(marker, scene):
+    if scene.carries(marker):
+        return _running(None, None, False, "its folder was removed; how it ends won't be known")
+    return {"state": "absent"}
+
+
+def _unclaimed(folder):
+    has_token = evidence.exists(folder, "token")
+    # A first claim that was taken since we looked has consumed the token.
+    if not has_token and evidence.last_claim(folder)[0]:
+        return {"state": "claimed"}
+    return {"state": "ready" if has_token else "absent"}
+
+
+def _by_processes(folder, claim, marker, scene):
+    """(whether it lives, whether it is supervised, what is to be said about that)."""
+    if claim == "corrupt":
+        return scene.carries(marker), False, "its claim can't be read; found by its marker"
+    supervisor, ansible = processes.alive(claim["supervisor"]), processes.alive(claim["ansible"])
+    if supervisor is None or ansible is None:
+        return True, False, "unknown: whether pid %d still runs can't be seen from here" % claim["ansible"]["pid"]
+    if supervisor or ansible:
+        return True, supervisor, None if supervisor else "its supervisor is gone; it goes on"
+    return _lives_alone(folder, claim, marker, scene), False, "both that watched it are gone; how it ends won't be known"
+
+
+def _lives_alone(folder, claim, marker, scene):
+    if claim["supervisor"]["boot"] != processes.boot_id():
+        return False
+    command = evidence.readable(folder, "command.json")
+    return scene.carries(marker) if command is None else processes.alive(command)
+
+
+def _by_files(folder, number, claim, alive, supervised, message):
+    if not evidence.exists(folder, "started"):
+        if alive or evidence.last_claim(folder)[0] != number:
+            return {"state": "claimed", **({"message": message} if alive and message else {})}
+        return {"state": "never_began"}
+    if alive:
+        return _running(folder, claim, supervised, message)
+    _settle_module(folder)
+    result = evidence.readable(folder, "result.json")
+    return _finished(folder, claim, result) if result is not None else _gone(folder, claim)
+
+
+def _settle_module(folder):
+    plan = folders.read_plan(folder)
+    if plan is not None and plan.get("argv") is None and plan.get("shell") is None:
+        modules.settle(folder)
+
+
+def _finished(folder, claim, result):
+    plan = folders.read_plan(folder)
+    if plan is not None:
+        native.settle(folder, plan, folders.job_id_of(folder, claim))
+    return {"state": "finished", "result": {**results.by_others(folder), **result}, **_start(folder, claim)}
+
+
+def _running(folder, claim, supervised, message):
+    start = {"started_at": None, "started_monotonic_ns": None, "job_id": None}
+    if folder is not None:
+        start = _start(folder, claim)
+    return {"state": "running", "supervised": supervised, "message": message, **start}
+
+
+def _gone(folder, claim):
+    return {"state": "gone", **_why_gone(folder, claim), **_start(folder, claim)}
+
+
+def _why_gone(folder, claim):
+    if evidence.exists(folder, "cleaned"):
+        return {"kind": "lost", "why": "it was cleaned up"}
+    if claim != "corrupt" and claim["supervisor"]["boot"] != processes.boot_id():
+        return {"kind": "lost", "why": "its machine was rebooted"}
+    broken = [name for name in ("started", "result.json") if evidence.read(folder, name) == "corrupt"]
+    if claim == "corrupt" or broken:
+        return {"kind": "lost", "why": "its %s can't be read" % (broken[0] if broken else "claim")}
+    return {"kind": "orphaned", "why": "it began and did not end, and nothing of it runs"}
+
+
+def _start(folder, claim):
+    started = evidence.readable(folder, "started") or {}
+    return {
+        "started_at": started.get("at"),
+        "started_monotonic_ns": started.get("monotonic_ns"),
+        "job_id": folders.job_id_of(folder, claim),
+    }

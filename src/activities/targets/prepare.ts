@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { TargetResult } from '../../job/outcome.js';
+import type { TaskSpec } from '../../job/kinds/task.js';
+import type { PrepareRequest, TargetPlace, TargetsPlacement, TargetSpec } from '../../job/target-protocol.js';
+import type { NewTask } from '../../targets/calls.js';
+import { refusedHost, UnusableInventoryError, type FoundHost } from '../../targets/found-hosts.js';
+import type { TargetHost } from '../../targets/host.js';
+import { targetIdOf, targetMarkerOf } from '../../targets/ids.js';
+import { failed } from '../../targets/results.js';
+import { formerPlaces } from '../former-placement.js';
+import type { Lifeline } from '../lifeline.js';
+import { wayTo, type TargetContext } from './context.js';
+
+/** How long what tells that an attempt was started is kept on its host after the end, in seconds. */
+export const keptSeconds = 30 * 86_400;
+const pausesMs = [2_000, 5_000, 10_000, 20_000, 30_000];
+
+/** What came of the preparation on one host. */
+type Prepared = { place: TargetPlace } | { ended: TargetResult } | { unreached: string };
+
+/**
+ * Makes the attempt folders with their tokens on the hosts of a job (R1). May be repeated: what was made is found again.
+ * After a Reset in Temporal what a former run had prepared counts (R5). Hosts that can't be reached are named when it is called for the first time; else they are waited for, until one can.
+ */
+export async function prepareTargets(
+  context: TargetContext,
+  request: PrepareRequest,
+  currentRunId: string,
+  lifeline: Lifeline,
+): Promise<TargetsPlacement> {
+  const spec = request.input.spec as TargetSpec;
+  const former = await formerPlaces(context, request, currentRunId);
+  const placement: TargetsPlacement = {
+    node: null,
+    attempt: request.attempt,
+    places: {},
+    ended: {},
+    unreached: [],
+    heartbeat_timeout_ms: context.heartbeatTimeoutMs,
+    retry_interval_ms: context.retryIntervalMs,
+  };
+  const pattern = spec.kind === 'task' ? spec.hosts : spec.adopt.host;
+  const found = await findHosts(context, spec, pattern);
+  if (typeof found === 'string') return { ...placement, ended: { [pattern]: notLaunched(found) } };
+  const wanted = found.filter(({ name }) => request.hosts === null || request.hosts.includes(name));
+  for (const host of request.hosts ?? [])
+    if (!wanted.some(({ name }) => name === host))
+      placement.ended[host] = notLaunched('it is not in the inventory any more');
+
+  const since = request.since === null ? null : Date.parse(request.since);
+  for (let round = 0; ; round++) {
+    const prepared = await Promise.all(
+      wanted.map(async (host) => {
+        const known = former.places[host.name];
+        if (known !== undefined) return { host, came: { place: known } };
+        return { host, came: await prepareOn(context, request, spec, host, lifeline.signal) };
+      }),
+    );
+    for (const { host, came } of prepared) {
+      if ('place' in came) placement.places[host.name] = came.place;
+      else if ('ended' in came) placement.ended[host.name] = came.ended;
+    }
+    const unreached = prepared.flatMap(({ host, came }) =>
+      'unreached' in came ? [{ host, why: came.unreached }] : [],
+    );
+    tell(lifeline, unreached);
+    if (unreached.length < wanted.length || since === null) {
+      placement.unreached = unreached.map(({ host }) => host.name);
+      break;
+    }
+    if (Date.now() - since > spec.unreachable_after * 1000) {
+      for (const { host, why } of unreached) placement.ended[host.name] = neverReached(since, why);
+      break;
+    }
+    await delay(pausesMs[Math.min(round, pausesMs.length - 1)], undefined, { signal: lifeline.signal });
+  }
+  const isLocal = Object.values(placement.places).some(({ local }) => local);
+  return { ...placement, node: isLocal ? (former.node ?? context.nodeId) : null };
+}
+
+async function findHosts(context: TargetContext, spec: TargetSpec, pattern: string): Promise<FoundHost[] | string> {
+  const { inventory, extraVars } = await wayTo(context, spec);
+  try {
+    return await context.targets.find(inventory, extraVars, pattern);
+  } catch (error) {
+    if (error instanceof UnusableInventoryError) return error.message;
+    throw error;
+  }
+}
+
+async function prepareOn(
+  context: TargetContext,
+  request: PrepareRequest,
+  spec: TargetSpec,
+  found: FoundHost,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  const refusal = refusedHost(found);
+  if (refusal !== undefined || 'error' in found) return { ended: notLaunched(refusal ?? '') };
+  const { name } = found;
+  const local = found.connection === 'local';
+  if (spec.kind === 'adopt') {
+    const { ansible_job_id: job_id, async_dir = null } = spec.adopt;
+    return { place: { local, adopted: { job_id, async_dir } } };
+  }
+  const host: TargetHost = { ...(await wayTo(context, spec)), host: name, local };
+  const answer = await context.targets.calls.prepare(
+    host,
+    [newTask(context, request, spec, name)],
+    spec.async_dir ?? null,
+    signal,
+  );
+  if (answer.status === 'unreachable') return { unreached: answer.reason };
+  if (answer.status === 'refused') return { ended: notLaunched(answer.reason) };
+  const [made] = answer.value;
+  if (made === undefined) return { unreached: 'it gave no answer' };
+  if ('error' in made) return { ended: failed({ kind: made.error.kind, message: made.error.msg }) };
+  return { place: { local, dir: made.dir, token: made.token } };
+}
+
+function newTask(
+  { killGraceMs }: TargetContext,
+  { run_id, attempt }: PrepareRequest,
+  { command, timeout }: TaskSpec,
+  host: string,
+): NewTask {
+  const which = { host, runId: run_id, attempt };
+  return {
+    id: targetIdOf(which),
+    marker: targetMarkerOf(which),
+    token: randomBytes(16).toString('hex'),
+    host,
+    run_id,
+    attempt,
+    argv: Array.isArray(command) ? command : null,
+    shell: typeof command === 'string' ? command : null,
+    timeout: timeout ?? null,
+    grace: killGraceMs / 1000,
+    kept: keptSeconds,
+  };
+}
+
+function tell(lifeline: Lifeline, unreached: { host: FoundHost; why: string }[]): void {
+  const [first] = unreached;
+  const more = unreached.length > 1 ? ` (and ${unreached.length - 1} more)` : '';
+  const message = first === undefined ? null : `${first.host.name} can't be reached: ${first.why}${more}`;
+  lifeline.tell({ started_at: null, tasks_done: 0, message, unusual: message !== null });
+}
+
+function notLaunched(why: string): TargetResult {
+  return failed({ kind: 'launch', message: `It could not be started: ${why}` });
+}
+
+function neverReached(since: number, why: string): TargetResult {
+  return failed({
+    kind: 'unreachable',
+    message: `It could not be reached since ${new Date(since).toISOString()}, so nothing was started: ${why}`,
+  });
+}

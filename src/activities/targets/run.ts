@@ -1,0 +1,142 @@
+import path from 'node:path';
+import { makeFolder, replaceDurably } from '../../disk/durable.js';
+import { readRecord } from '../../ansible/records.js';
+import { TargetResult } from '../../job/outcome.js';
+import type { RunHeartbeat } from '../../job/protocol.js';
+import { troubleOf } from '../../job/target-outcome.js';
+import type { TargetPlace, TargetsRef, TargetSpec } from '../../job/target-protocol.js';
+import type { ModuleCall } from '../../targets/calls.js';
+import { targetIdOf, targetMarkerOf } from '../../targets/ids.js';
+import { HostOutput } from '../../targets/output.js';
+import { notStarted, withLastError } from '../../targets/results.js';
+import { runOnHost, type HostTask, type Standing } from '../../targets/task-on-host.js';
+import { keyOf } from '../context.js';
+import type { Lifeline } from '../lifeline.js';
+import { filesOf, wayTo, type TargetContext } from './context.js';
+
+/** Heartbeats go to Temporal's database again and again. */
+const targetsBytes = 2_000;
+/** Ansible needs a limit; ours are kept on the host by whoever started it there. */
+const longestSeconds = 10 * 365 * 86_400;
+
+/**
+ * Brings an attempt on its hosts from wherever it stands to its end. What it printed is on this node's disk then. May be repeated, and
+ * be called by several workers at once.
+ * @param last what an earlier worker told last
+ * @param since when it was first asked for, ms since 1970
+ */
+export async function runTargets(
+  context: TargetContext,
+  ref: TargetsRef,
+  lifeline: Lifeline,
+  { last, since }: { last: RunHeartbeat | undefined; since: number },
+): Promise<Record<string, TargetResult>> {
+  return context.ledger.while(ref, async () => {
+    await keepSpec(context, ref);
+    const standings = new Map<string, Standing>();
+    const observe = (host: string) => (standing: Standing) => {
+      standings.set(host, standing);
+      lifeline.tell(heartbeatOf(standings, Object.keys(ref.places).length));
+    };
+    const ended = await Promise.all(
+      Object.entries(ref.places).map(async ([host, place]) => {
+        const unreachableSince = Date.parse(last?.unreachable?.[host] ?? '') || null;
+        const one = { host, place, unreachableSince, since };
+        const result = await runOne(context, ref, one, observe(host), lifeline.signal);
+        observe(host)({ result, unreachableSince: null });
+        return [host, result] as const;
+      }),
+    );
+    context.log.info({ ...keyOf(ref), hosts: ended.length }, 'an attempt on target hosts has ended');
+    return Object.fromEntries(ended);
+  });
+}
+
+async function runOne(
+  context: TargetContext,
+  ref: TargetsRef,
+  {
+    host,
+    place,
+    unreachableSince,
+    since,
+  }: Pick<HostTask, 'unreachableSince' | 'since'> & { host: string; place: TargetPlace },
+  observe: (standing: Standing) => void,
+  signal: AbortSignal,
+): Promise<TargetResult> {
+  const files = filesOf(context, ref, host);
+  const known = await readRecord(files.folder, 'result.json', TargetResult);
+  if (known !== undefined && known !== 'corrupt') return known;
+  const which = { host, runId: ref.run_id, attempt: ref.attempt };
+  const output = await HostOutput.open(files);
+  const task: HostTask = {
+    host: { ...(await wayTo(context, ref.spec)), host, local: place.local },
+    place,
+    marker: targetMarkerOf(which),
+    launch: 'dir' in place ? launchOf(ref.spec, place, targetIdOf(which)) : null,
+    timeout: ref.spec.timeout ?? null,
+    unreachableAfterMs: ref.spec.unreachable_after * 1000,
+    unreachableSince,
+    since,
+    output,
+  };
+  const ended = await runOnHost(context.targets, task, observe, signal);
+  const result = withLastError(ended, await output.lastError());
+  await output.sync();
+  await replaceDurably(files.result, JSON.stringify(result));
+  return result;
+}
+
+function launchOf(spec: TargetSpec, { dir, token }: { dir: string; token: string }, id: string): ModuleCall | null {
+  if (spec.kind !== 'task') return null;
+  const { module, args } = spec.task ?? { module: 'longhaul_command', args: {} };
+  return {
+    module,
+    args,
+    async: longestSeconds,
+    asyncDir: dir,
+    environment: { LONGHAUL_TASK: id, LONGHAUL_TOKEN: token },
+  };
+}
+
+/** For the clean-up, which goes by what it finds in the folder. */
+async function keepSpec({ attempts }: TargetContext, ref: TargetsRef): Promise<void> {
+  const folder = attempts.folderOf(keyOf(ref));
+  await makeFolder(folder);
+  await replaceDurably(path.join(folder, 'spec.json'), JSON.stringify(ref.spec));
+}
+
+function heartbeatOf(standings: Map<string, Standing>, hosts: number): RunHeartbeat {
+  const all = [...standings.entries()];
+  const done = all.filter(([, { result }]) => result.finished_at !== null).length;
+  const odd = all.find(([, { result }]) => result.finished_at === null && result.message !== null);
+  const starts = all.flatMap(([, { result }]) => result.started_at ?? []).sort();
+  const unreachable = all.flatMap(([host, { unreachableSince }]) =>
+    unreachableSince === null ? [] : [[host, new Date(unreachableSince).toISOString()] as const],
+  );
+  return {
+    started_at: starts[0] ?? null,
+    percent: Math.min(99, Math.floor((done / hosts) * 100)),
+    tasks_done: done,
+    tasks_total: hosts,
+    message: odd === undefined ? null : `${odd[0]}: ${odd[1].result.message}`,
+    unusual: odd !== undefined,
+    targets: boundedTargets(all),
+    ...(unreachable.length > 0 && { unreachable: Object.fromEntries(unreachable.slice(0, 50)) }),
+  };
+}
+
+/** As many hosts as fit, those in trouble first, without what is not known. */
+function boundedTargets(standings: [string, Standing][]): Record<string, Partial<TargetResult>> {
+  let left = targetsBytes;
+  const fitting = standings
+    .sort(([, one], [, other]) => troubleOf(other.result) - troubleOf(one.result))
+    .map(([host, { result }]): [string, Partial<TargetResult>] => [
+      host,
+      Object.fromEntries(
+        Object.entries(result).filter(([name, value]) => value !== notStarted[name as keyof TargetResult]),
+      ),
+    ])
+    .filter((entry) => left > 0 && (left -= Buffer.byteLength(JSON.stringify(entry))) > 0);
+  return Object.fromEntries(fitting);
+}

@@ -1,0 +1,108 @@
+import type { WorkflowExecutionDescription } from '@temporalio/client';
+import type { JobMemo } from '../../job/protocol.js';
+import type { TargetsRef } from '../../job/target-protocol.js';
+import { keyOfHost, type TargetHost } from '../../targets/host.js';
+import type { LedgerEntry } from '../../targets/ledger.js';
+import { keyOf } from '../context.js';
+import { runOf } from '../sweep.js';
+import { wayTo, type TargetContext } from './context.js';
+import { endEverywhere } from './end.js';
+import { keptSeconds } from './prepare.js';
+
+const endTimeoutMs = 120_000;
+
+/** The folders on a host that can go. */
+interface Leftovers {
+  host: TargetHost;
+  dirs: { dir: string; entry: LedgerEntry }[];
+}
+
+/**
+ * Looks through what this node has watched on target hosts. What nobody waits for any more is ended there (R5); the files of what has
+ * ended are removed.
+ */
+export async function sweepTargets(context: TargetContext): Promise<void> {
+  const over: LedgerEntry[] = [];
+  // What an activity of this worker watches, Temporal tells it itself.
+  const swept = (await context.ledger.left()).map(async (entry) => {
+    try {
+      if (await isOver(context, entry)) over.push(entry);
+    } catch (error) {
+      context.log.error(
+        { err: error, ...keyOf(entry) },
+        'an attempt on target hosts could not be swept; the next sweep tries again',
+      );
+    }
+  });
+  await Promise.all(swept);
+  await cleanUp(context, over);
+}
+
+/** Whether an attempt is over and its job is closed; ends it if nobody waits for it. */
+async function isOver(context: TargetContext, entry: LedgerEntry): Promise<boolean> {
+  const description = await runOf(context, entry);
+  const memo = (description?.memo ?? {}) as Partial<JobMemo>;
+  if (description?.status.name === 'RUNNING' && !hasMovedOn(memo, entry)) return false;
+  if (entry.ended || memo.outcome !== undefined) return true;
+  // Deleted, or Temporal's database is another one: what lives is not ours to judge.
+  if (description === undefined) return false;
+  await endEverywhere(
+    context,
+    entry,
+    { cause: 'terminated', reason: whyOf(description) },
+    AbortSignal.timeout(endTimeoutMs),
+  );
+  context.log.warn(keyOf(entry), 'an attempt on target hosts that nobody waits for has ended');
+  await context.ledger.markEnded(entry);
+  return true;
+}
+
+/** Whether the attempt was given up. */
+function hasMovedOn({ attempts = [] }: Partial<JobMemo>, { attempt }: TargetsRef): boolean {
+  return attempts.some((record) => record.attempt === attempt);
+}
+
+function whyOf({ status }: WorkflowExecutionDescription): string {
+  return status.name === 'RUNNING'
+    ? 'its workflow has gone on without this attempt'
+    : `its workflow was closed in Temporal (${status.name.toLowerCase()})`;
+}
+
+/** One call for all that can go from a host; where it can't be reached, what is there goes by itself when it has expired. */
+async function cleanUp(context: TargetContext, over: LedgerEntry[]): Promise<void> {
+  const { ledger } = context;
+  const { calls } = context.targets;
+  const left = new Set<LedgerEntry>();
+  for (const { host, dirs } of (await leftoversOf(context, over)).values()) {
+    const signal = AbortSignal.timeout(endTimeoutMs);
+    const paths = dirs.map(({ dir }) => dir);
+    try {
+      const answer = await calls.clean(host, paths, keptSeconds, signal);
+      const isClean = (index: number): boolean => answer.status === 'ok' && answer.value[index]?.cleaned === true;
+      for (const [index, { entry }] of dirs.entries()) if (!isClean(index)) left.add(entry);
+    } catch (error) {
+      context.log.warn(
+        { err: error, host: host.host },
+        'files on a host could not be removed; the next sweep tries again',
+      );
+      for (const { entry } of dirs) left.add(entry);
+    }
+  }
+  for (const entry of over) if (!left.has(entry)) await ledger.remove(entry);
+}
+
+async function leftoversOf(context: TargetContext, over: LedgerEntry[]): Promise<Map<string, Leftovers>> {
+  const leftovers = new Map<string, Leftovers>();
+  for (const entry of over) {
+    if (entry.spec.kind !== 'task' || !entry.spec.cleanup) continue;
+    const way = await wayTo(context, entry.spec);
+    for (const [name, place] of Object.entries(entry.places)) {
+      if (!('dir' in place)) continue;
+      const host = { ...way, host: name, local: place.local };
+      const ofHost = leftovers.get(keyOfHost(host)) ?? { host, dirs: [] };
+      ofHost.dirs.push({ dir: place.dir, entry });
+      leftovers.set(keyOfHost(host), ofHost);
+    }
+  }
+  return leftovers;
+}

@@ -1,0 +1,40 @@
+import type { Logger } from 'pino';
+import type { JobSpec } from '../job/spec.js';
+import { refusedHost, UnusableInventoryError, type FindHosts } from '../targets/found-hosts.js';
+import type { InventoryFiles } from '../targets/inventory-files.js';
+import { Problem } from './problem.js';
+
+/** What tells whether the hosts of a job can be served. */
+export interface TargetHosts {
+  find: FindHosts;
+  inventories: InventoryFiles;
+}
+
+/**
+ * Refuses work on hosts that an inventory doesn't have, or that can't be served. Where that can't be told here and now, whoever
+ * prepares the job on its hosts tells.
+ * @throws Problem `invalid-request`
+ */
+export async function requireHosts({ find, inventories }: TargetHosts, spec: JobSpec, log: Logger): Promise<void> {
+  if (spec.kind !== 'task' && spec.kind !== 'adopt') return;
+  const pattern = spec.kind === 'task' ? spec.hosts : spec.adopt.host;
+  const pointer = spec.kind === 'task' ? '/hosts' : '/adopt/host';
+  try {
+    const hosts = await find(
+      await inventories.inventory(spec.inventory),
+      await inventories.variables(spec.extra_vars),
+      pattern,
+    );
+    const refusal = hosts.map(refusedHost).find((why) => why !== undefined);
+    if (refusal !== undefined) throw invalid(pointer, refusal);
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    if (error instanceof UnusableInventoryError)
+      throw invalid(error.field === 'inventory' ? '/inventory' : pointer, error.message);
+    log.warn({ err: error }, 'the hosts of a job could not be looked up; it is accepted without');
+  }
+}
+
+function invalid(pointer: string, detail: string): Problem {
+  return new Problem('invalid-request', `${pointer}: ${detail}`, { errors: [{ pointer, detail }] });
+}

@@ -1,0 +1,90 @@
+import type { Failure, FailureKind } from './failure.js';
+import type { Outcome, TargetResult } from './outcome.js';
+
+/** What Temporal is asked to keep of a run's hosts. */
+const targetsBytes = 400_000;
+const namedHosts = 10;
+
+/** How a job on target hosts ended: successful only if all hosts are. */
+export function outcomeOfTargets(targets: Record<string, TargetResult>, at: string): Outcome {
+  const results = Object.values(targets);
+  const ended = {
+    rc: rcOf(results),
+    stats: {},
+    targets: boundedTargets(targets),
+    started_at: earliest(results),
+    finished_at: latest(results) ?? at,
+    leftovers: [],
+  };
+  if (results.some(({ status }) => status === 'canceled'))
+    return { status: 'canceled', reason: 'on request', ...ended };
+  const failure = failureOf(targets);
+  return failure === undefined ? { status: 'successful', ...ended } : { status: 'failed', failure, ...ended };
+}
+
+/** The hosts that failed, if each did so in a way that is worth another attempt; else none. */
+export function hostsToRetry(targets: Record<string, TargetResult>, kinds: readonly FailureKind[]): string[] {
+  const failed = Object.entries(targets).filter(([, { failure }]) => failure !== null);
+  return failed.every(([, { failure }]) => failure !== null && kinds.includes(failure.kind))
+    ? failed.map(([host]) => host)
+    : [];
+}
+
+/** What somebody else started has no record of its own that it was ended on request: its death by a signal, or without a word, is that. */
+export function endedByCancel(targets: Record<string, TargetResult>): Record<string, TargetResult> {
+  const died: FailureKind[] = ['killed', 'orphaned', 'lost'];
+  return Object.fromEntries(
+    Object.entries(targets).map(([host, result]) => {
+      const { failure } = result;
+      if (failure === null || !died.includes(failure.kind)) return [host, result];
+      return [host, { ...result, status: 'canceled', failure: null, message: 'its processes were killed' }];
+    }),
+  );
+}
+
+/** As many hosts as fit, those in trouble first. */
+function boundedTargets(targets: Record<string, TargetResult>): Record<string, TargetResult> {
+  let left = targetsBytes;
+  const fitting = Object.entries(targets)
+    .sort(([, one], [, other]) => troubleOf(other) - troubleOf(one))
+    .filter((entry) => (left -= JSON.stringify(entry).length) > 0);
+  return Object.fromEntries(fitting);
+}
+
+/** How much a host deserves to be shown before others. */
+export function troubleOf({ status, message }: Pick<TargetResult, 'status' | 'message'>): number {
+  if (status === 'failed') return 3;
+  if (status === 'canceled') return 2;
+  return message === null ? 0 : 1;
+}
+
+function failureOf(targets: Record<string, TargetResult>): Failure | undefined {
+  const entries = Object.entries(targets);
+  const failed = entries.flatMap(([host, { failure }]) => (failure === null ? [] : [{ host, failure }]));
+  const [first] = failed;
+  if (first === undefined) return undefined;
+  const { kind, signal } = first.failure;
+  if (entries.length === 1) return { ...first.failure, message: `${first.host}: ${first.failure.message}` };
+  const named = failed.slice(0, namedHosts).map(({ host, failure }) => `${host} (${failure.kind}: ${failure.message})`);
+  const more = failed.length > namedHosts ? ', ...' : '';
+  const message = `${failed.length} of ${entries.length} hosts failed: ${named.join(', ')}${more}`;
+  return { kind, message, ...(signal !== undefined && { signal }) };
+}
+
+/** That of a host which failed, else 0 if any has one. */
+function rcOf(results: TargetResult[]): number | null {
+  const failed = results.find(({ status, rc }) => status === 'failed' && rc !== null);
+  return failed?.rc ?? results.find(({ rc }) => rc !== null)?.rc ?? null;
+}
+
+function earliest(results: TargetResult[]): string | null {
+  return sorted(results.map(({ started_at }) => started_at))[0] ?? null;
+}
+
+function latest(results: TargetResult[]): string | undefined {
+  return sorted(results.map(({ finished_at }) => finished_at)).at(-1);
+}
+
+function sorted(times: (string | null)[]): string[] {
+  return times.filter((time) => time !== null).sort((one, other) => Date.parse(one) - Date.parse(other));
+}

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import { z } from 'zod';
+import { readRecord } from '../ansible/records.js';
+import { makeFolder, namesIn, removeIfThere, replaceDurably } from '../disk/durable.js';
+import { JobSpec } from '../job/spec.js';
+import type { TargetsRef } from '../job/target-protocol.js';
+
+const Place = z.intersection(
+  z.object({ local: z.boolean() }),
+  z.union([
+    z.object({ dir: z.string(), token: z.string() }),
+    z.object({ adopted: z.object({ job_id: z.string(), async_dir: z.string().nullable() }) }),
+  ]),
+);
+const Entry = z.object({
+  workflow_id: z.string(),
+  run_id: z.string(),
+  attempt: z.int(),
+  spec: JobSpec,
+  places: z.record(z.string(), Place),
+  /** Whether it is known how it ended; what is left is to clean up. */
+  ended: z.boolean(),
+});
+
+/** An attempt, or a part of one, that this node has watched on target hosts. */
+export type LedgerEntry = TargetsRef & { ended: boolean };
+
+/**
+ * What this node has to see to on target hosts until nothing of it is left there, also when nobody asks for it any more: one file
+ * for each part of an attempt, from before its start.
+ */
+export class TargetLedger {
+  private readonly watched = new Map<string, number>();
+
+  constructor(private readonly folder: string) {}
+
+  /** Does `work`, which watches an attempt; until it has ended nobody else here needs to see to that. */
+  async while<T>(ref: TargetsRef, work: () => Promise<T>): Promise<T> {
+    const name = nameOf(ref);
+    await makeFolder(this.folder);
+    await this.write({ ...ref, ended: false });
+    this.watched.set(name, (this.watched.get(name) ?? 0) + 1);
+    try {
+      const value = await work();
+      await this.markEnded(ref);
+      return value;
+    } finally {
+      const others = (this.watched.get(name) ?? 1) - 1;
+      if (others > 0) this.watched.set(name, others);
+      else this.watched.delete(name);
+    }
+  }
+
+  async markEnded(ref: TargetsRef): Promise<void> {
+    await this.write({ ...ref, ended: true });
+  }
+
+  async remove(ref: TargetsRef): Promise<void> {
+    await removeIfThere(path.join(this.folder, nameOf(ref)));
+  }
+
+  /** Those that nobody here watches now. */
+  async left(): Promise<LedgerEntry[]> {
+    const names = (await namesIn(this.folder)).filter(
+      (name) => name.endsWith('.json') && !name.startsWith('.') && !this.watched.has(name),
+    );
+    const entries = await Promise.all(names.map((name) => readRecord(this.folder, name, Entry)));
+    return entries.flatMap((entry) =>
+      entry === undefined || entry === 'corrupt' || entry.spec.kind === 'playbook'
+        ? []
+        : [{ ...entry, spec: entry.spec }],
+    );
+  }
+
+  /** Whether anything of an attempt, or of any attempt of a run, has not ended as far as this node knows. */
+  async isOpen(runId: string, attempt?: number): Promise<boolean> {
+    const prefix = attempt === undefined ? `${runId}.` : `${runId}.${attempt}.`;
+    for (const name of await namesIn(this.folder)) {
+      if (!name.startsWith(prefix)) continue;
+      const entry = await readRecord(this.folder, name, Entry);
+      if (entry !== undefined && (entry === 'corrupt' || !entry.ended)) return true;
+    }
+    return false;
+  }
+
+  private async write(entry: LedgerEntry): Promise<void> {
+    await replaceDurably(path.join(this.folder, nameOf(entry)), JSON.stringify(entry));
+  }
+}
+
+function nameOf({ run_id, attempt, places }: TargetsRef): string {
+  const hosts = JSON.stringify(Object.keys(places).sort());
+  const part = createHash('sha256').update(hosts).digest('hex').slice(0, 12);
+  return `${run_id}.${attempt}.${part}.json`;
+}

@@ -1,0 +1,63 @@
+import { Mirror } from './mirror.js';
+import type { Look, TaskResult } from './looks.js';
+
+const errorBytes = 300;
+
+/** What a job prints on a host, copied as it comes. */
+export class HostOutput {
+  private readonly told = { stdout: 0, stderr: 0 };
+  private isRefused = false;
+
+  private constructor(
+    private readonly stdout: Mirror,
+    private readonly stderr: Mirror,
+  ) {}
+
+  /** @param files where the copies are */
+  static async open(files: { stdout: string; stderr: string }): Promise<HostOutput> {
+    return new HostOutput(await Mirror.open(files.stdout), await Mirror.open(files.stderr));
+  }
+
+  /** Where the next bytes begin. */
+  get offsets(): { stdout: number; stderr: number } {
+    return { stdout: this.stdout.length, stderr: this.stderr.length };
+  }
+
+  /** Whether there is more on the host than was copied, and a place for it. */
+  get hasMore(): boolean {
+    return !this.isRefused && (this.lacks('stdout') || this.lacks('stderr'));
+  }
+
+  /** Takes what a look has brought. */
+  async take(look: Partial<Pick<Extract<Look, { state: 'running' }>, 'stdout' | 'stderr'>>): Promise<void> {
+    for (const name of ['stdout', 'stderr'] as const) {
+      const part = look[name];
+      if (part === undefined) continue;
+      this.told[name] = part.size;
+      this.isRefused = !(await this[name].add(part.from, Buffer.from(part.data, 'base64')));
+    }
+  }
+
+  /** Whether all that is to be copied was, now that the job has ended. What the host has no more can't be. */
+  isWhole({ stdout_bytes, stderr_bytes }: TaskResult): boolean {
+    this.told.stdout = Math.min(this.told.stdout, stdout_bytes ?? this.told.stdout);
+    this.told.stderr = Math.min(this.told.stderr, stderr_bytes ?? this.told.stderr);
+    return !this.hasMore;
+  }
+
+  /** The last line of the errors, shortened; null if there is none. */
+  async lastError(): Promise<string | null> {
+    const lines = (await this.stderr.end(errorBytes)).split('\n').filter((line) => line.trim() !== '');
+    return lines.at(-1)?.trim() ?? null;
+  }
+
+  /** Makes what was copied survive a power cut. */
+  async sync(): Promise<void> {
+    await this.stdout.sync();
+    await this.stderr.sync();
+  }
+
+  private lacks(name: 'stdout' | 'stderr'): boolean {
+    return this[name].length < this.told[name] && !this[name].isFull;
+  }
+}

@@ -1,0 +1,256 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { TargetResult } from '../job/outcome.js';
+import { messageOf, type LookedAt, type ModuleCall, type TargetCalls, type ToEnd } from './calls.js';
+import type { AdoptedPlace, OwnPlace, TargetHost } from './host.js';
+import type { EndedJob, Look } from './looks.js';
+import type { HostOutput } from './output.js';
+import { failed, notStarted, resultOfFinished, resultOfVoid, timeOf } from './results.js';
+import type { Watches } from './watches.js';
+
+/** How much later than the host's own supervisor a timeout is enforced, beyond two graces. */
+const secondInLineMs = 20_000;
+
+/** Something of a job lives on a host although it was killed, or can't be looked at; to be tried again. */
+export class NotEndedError extends Error {
+  override readonly name = 'NotEndedError';
+}
+
+/** What it takes to run a job on hosts. */
+export interface TargetTools {
+  calls: TargetCalls;
+  watches: Watches;
+  log: Logger;
+  /** Between the two looks before the verdicts `lost` and `orphaned`. */
+  confirmIntervalMs: number;
+  killGraceMs: number;
+}
+
+/** A job on one host. */
+export interface HostTask {
+  host: TargetHost;
+  place: OwnPlace | AdoptedPlace;
+  marker: string;
+  /** How it is launched; nothing for a job that somebody else has started. */
+  launch: ModuleCall | null;
+  /** Seconds from the start; null: none. */
+  timeout: number | null;
+  unreachableAfterMs: number;
+  /** Since when the host could not be reached, ms since 1970, as an earlier watcher told; null if it could. */
+  unreachableSince: number | null;
+  /** When it was placed, ms since 1970. */
+  since: number;
+  output: HostOutput;
+}
+
+/** How a job stands on its host. */
+export interface Standing {
+  result: TargetResult;
+  unreachableSince: number | null;
+}
+
+/**
+ * Brings a job on one host from wherever it stands to its end: launches it if nobody has, watches it, and returns how it ended. Any number
+ * may do so at once: the records on the host decide, not they (R1-R3).
+ * @param observe told at every change
+ * @param signal ends the watching; nothing of the job ends by it
+ */
+export async function runOnHost(
+  tools: TargetTools,
+  task: HostTask,
+  observe: (standing: Standing) => void,
+  signal: AbortSignal,
+): Promise<TargetResult> {
+  const watcher = new Watcher(tools, task, observe, signal);
+  const stop = tools.watches.add(task.host, watcher);
+  try {
+    return await watcher.result;
+  } finally {
+    stop();
+  }
+}
+
+/**
+ * Ends a job on its host and verifies it.
+ * @throws NotEndedError while something of it is left, or the host can't be reached
+ */
+export async function endOnHost(
+  { calls, watches }: Pick<TargetTools, 'calls' | 'watches'>,
+  { host, place, marker }: Pick<HostTask, 'host' | 'place' | 'marker'>,
+  { cause, reason, graceMs }: { cause: string; reason: string; graceMs: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const grace = graceMs / 1000;
+  const job: ToEnd =
+    'dir' in place ? { dir: place.dir, marker, cause, reason, grace } : { adopt: place.adopted, grace };
+  const answer = await calls.end(host, [job], signal);
+  if (answer.status !== 'ok') throw new NotEndedError(`${host.host}: ${answer.reason}`);
+  refuseLeft(host.host, answer.value[0]);
+  watches.soon(host);
+}
+
+function refuseLeft(host: string, ended: EndedJob | undefined): void {
+  if (ended === undefined) throw new NotEndedError(`${host} did not say what is left`);
+  if (ended.unknown !== null) throw new NotEndedError(`${host}: ${ended.unknown}`);
+  if (ended.left.length === 0) return;
+  const named = ended.left.slice(0, 10).map(({ pid, command }) => `pid ${pid} (${command})`);
+  throw new NotEndedError(`${host}: ${ended.left.length} process(es) can't be killed: ${named.join(', ')}`);
+}
+
+class Watcher {
+  readonly since: number;
+  readonly result: Promise<TargetResult>;
+  private settle: (result: TargetResult) => void = () => undefined;
+  private standing: Standing;
+  /** What was seen once that needs a second look before it counts. */
+  private suspected: { state: string; at: number } | null = null;
+  private isActing = false;
+
+  constructor(
+    private readonly tools: TargetTools,
+    private readonly task: HostTask,
+    private readonly observe: (standing: Standing) => void,
+    private readonly signal: AbortSignal,
+  ) {
+    this.since = task.since;
+    this.standing = { result: notStarted, unreachableSince: task.unreachableSince };
+    this.result = new Promise((resolve, reject) => {
+      this.settle = resolve;
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      if (signal.aborted) reject(signal.reason as Error);
+    });
+  }
+
+  lookedAt(chunk: number): LookedAt {
+    const { place, marker, output } = this.task;
+    if (!('dir' in place)) return { adopt: place.adopted };
+    return { dir: place.dir, marker, ...output.offsets, chunk };
+  }
+
+  get hasMore(): boolean {
+    return this.task.output.hasMore;
+  }
+
+  unseen(reason: string): void {
+    const since = this.standing.unreachableSince ?? Date.now();
+    this.tell({ ...this.standing.result, message: `can't be reached: ${reason}` }, since);
+    if (Date.now() - since < this.task.unreachableAfterMs) return;
+    const message = `Nothing was heard of it since ${new Date(since).toISOString()}: ${reason}`;
+    this.settle(failed({ kind: 'unreachable', message }, this.standing.result));
+  }
+
+  async seen(look: Look): Promise<void> {
+    if ('stdout' in look || 'stderr' in look) await this.task.output.take(look);
+    switch (look.state) {
+      case 'ready':
+      case 'never_began':
+        this.tell(notStarted);
+        return this.act(() => this.launch());
+      case 'claimed':
+        return this.tell(notStarted);
+      case 'running':
+        return this.running(look);
+      case 'gone':
+        return this.twice(look.state, () => this.conclude(look));
+      case 'absent':
+        return this.twice(look.state, () => this.concludeAbsent());
+      case 'void':
+        return this.settle(resultOfVoid(look));
+      case 'finished':
+        return this.finished(look);
+    }
+  }
+
+  private running({ started_at, job_id, message, supervised }: Extract<Look, { state: 'running' }>): void {
+    this.suspected = null;
+    const known = { ansible_job_id: job_id, started_at: this.startOf(started_at) };
+    this.tell({ ...notStarted, ...known, status: 'running', message });
+    if (this.isOverdue(started_at, supervised === true)) void this.act(() => this.timeOut());
+  }
+
+  private finished(look: Extract<Look, { state: 'finished' }>): void {
+    this.suspected = null;
+    if (!this.task.output.isWhole(look.result)) return;
+    const result = resultOfFinished(look);
+    this.settle({ ...result, started_at: result.started_at ?? this.standing.result.started_at });
+  }
+
+  /** Of what was adopted only its processes tell, while it has any, and by the clock of each look. */
+  private startOf(seconds: number | null): string | null {
+    return 'dir' in this.task.place ? timeOf(seconds) : (this.standing.result.started_at ?? timeOf(seconds));
+  }
+
+  /** A verdict from what is not there needs two looks apart (R9). */
+  private async twice(state: string, conclude: () => Promise<void>): Promise<void> {
+    const { confirmIntervalMs } = this.tools;
+    if (this.suspected?.state !== state) this.suspected = { state, at: Date.now() };
+    if (Date.now() - this.suspected.at >= confirmIntervalMs) return this.act(conclude);
+    void delay(confirmIntervalMs).then(() => this.tools.watches.soon(this.task.host));
+  }
+
+  private async launch(): Promise<void> {
+    const { host, launch } = this.task;
+    if (launch === null) return;
+    const answer = await this.tools.calls.launch(host, launch, this.signal);
+    if (answer.status === 'unreachable') return this.unseen(answer.reason);
+    // A start that can't be had is put on record as void, if it is not on record as anything else.
+    if (answer.status === 'failed') await this.end('launch', messageOf(answer.result));
+  }
+
+  /** It started, and neither a process nor a result is left of it: stragglers are ended, and that is put on record. */
+  private async conclude(look: Extract<Look, { state: 'gone' }>): Promise<void> {
+    if ('dir' in this.task.place) await this.end('lost', look.why);
+    const known = { ansible_job_id: look.job_id, started_at: this.startOf(look.started_at) };
+    this.settle(failed({ kind: look.kind, message: look.why }, known));
+  }
+
+  private async concludeAbsent(): Promise<void> {
+    const why = 'its folder on the host is gone, with all that told whether it ran';
+    await this.end('lost', why);
+    this.settle(failed({ kind: 'lost', message: why }));
+  }
+
+  private async timeOut(): Promise<void> {
+    if ('dir' in this.task.place) return this.end('timeout', 'its timeout passed');
+    // What somebody else started is not killed for our limit.
+    const message = 'its timeout passed; it was not started here, so it was left running';
+    this.settle(failed({ kind: 'timed_out', message }, this.standing.result));
+  }
+
+  private end(cause: string, reason: string): Promise<void> {
+    const graceMs = this.tools.killGraceMs;
+    return endOnHost(this.tools, this.task, { cause, reason, graceMs }, this.signal);
+  }
+
+  /** One action at a time; it doesn't hold up the looks at other jobs. */
+  private async act(action: () => Promise<void>): Promise<void> {
+    if (this.isActing) return;
+    this.isActing = true;
+    void action()
+      .catch((error: unknown) => {
+        if (this.signal.aborted) return;
+        this.tools.log.warn({ err: error, host: this.task.host.host }, 'a job on a host is held up; trying again');
+        this.tell({ ...this.standing.result, message: (error as Error).message });
+      })
+      .finally(() => {
+        this.isActing = false;
+        this.tools.watches.soon(this.task.host);
+      });
+    return Promise.resolve();
+  }
+
+  private isOverdue(startedAt: number | null, supervised: boolean): boolean {
+    const { timeout, place } = this.task;
+    if (timeout === null) return false;
+    // Of what was adopted the time counts from its adoption.
+    const from = 'dir' in place ? (startedAt ?? Date.now() / 1000) * 1000 : this.since;
+    const extra = 'dir' in place && supervised ? 2 * this.tools.killGraceMs + secondInLineMs : 0;
+    return Date.now() - from > timeout * 1000 + extra;
+  }
+
+  private tell(result: TargetResult, unreachableSince: number | null = null): void {
+    const before = JSON.stringify(this.standing);
+    this.standing = { result, unreachableSince };
+    if (JSON.stringify(this.standing) !== before) this.observe(this.standing);
+  }
+}

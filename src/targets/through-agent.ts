@@ -1,0 +1,68 @@
+import type { AnsibleAgent } from '../ansible/agent/agent.js';
+import { AgentError } from '../ansible/agent/errors.js';
+import type { Task, TaskResult } from '../ansible/agent/protocol.js';
+import { messageOf, type ModuleAnswer, type ModuleCall, type ModuleRunner } from './calls.js';
+import { UnusableInventoryError, type FindHosts } from './found-hosts.js';
+
+/** A host whose connection is frozen answers nothing for so long. */
+const patience = { find: 60_000, run: 60_000, here: 60_000 };
+
+/** Runs modules through Ansible, as it is loaded in the agent. */
+export function modulesThrough(agent: AnsibleAgent): ModuleRunner {
+  return {
+    async run({ inventory, extraVars, host, become }, call, signal) {
+      const request = { inventory, extra_vars: extraVars, host, become, tasks: [taskOf(call)] };
+      try {
+        const [result] = await agent.call(request, { timeoutMs: patience.run, signal });
+        return result === undefined ? { status: 'unreachable', reason: 'it gave no answer' } : answerOf(result);
+      } catch (error) {
+        return refusalOf(error);
+      }
+    },
+    async here({ module, args }, signal) {
+      return answerOf(await agent.here({ module, args }, { timeoutMs: patience.here, signal }));
+    },
+  };
+}
+
+/** Looks up hosts through the agent. */
+export function findThrough(agent: AnsibleAgent): FindHosts {
+  return async (inventory, extraVars, pattern) => {
+    try {
+      const { hosts } = await agent.hosts({ inventory, extra_vars: extraVars, pattern }, { timeoutMs: patience.find });
+      return hosts;
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      if (error.kind === 'no_hosts') throw new UnusableInventoryError('hosts', error.message);
+      if (error.kind === 'inventory') throw new UnusableInventoryError('inventory', error.message);
+      throw error;
+    }
+  };
+}
+
+function taskOf({ module, args, async = 0, asyncDir, environment = {} }: ModuleCall): Task {
+  return { module, args, async, ...(asyncDir !== undefined && { async_dir: asyncDir }), environment };
+}
+
+function answerOf({ status, result }: TaskResult): ModuleAnswer {
+  if (status === 'unreachable') return { status, reason: messageOf(result) };
+  return { status: status === 'ok' ? 'ok' : 'failed', result };
+}
+
+/** What the agent can't do for this host, now or ever, as the host's answer; what is wrong with the agent itself is thrown. */
+function refusalOf(error: unknown): ModuleAnswer {
+  if (!(error instanceof AgentError)) throw error;
+  switch (error.kind) {
+    case 'timeout':
+      return { status: 'unreachable', reason: `it did not answer within ${patience.run / 1000} seconds` };
+    case 'no_hosts':
+    case 'inventory':
+      return { status: 'unreachable', reason: error.message };
+    case 'invalid':
+      return { status: 'failed', result: { msg: error.message } };
+    case 'died':
+    case 'stopped':
+    case 'internal':
+      throw error;
+  }
+}

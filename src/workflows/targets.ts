@@ -1,0 +1,192 @@
+import {
+  CancellationScope,
+  defineSignal,
+  proxyActivities,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { TargetActivities } from '../activities/index.js';
+import type { Outcome, TargetResult } from '../job/outcome.js';
+import { nodeTaskQueue, type JobInput } from '../job/protocol.js';
+import { backoffBeforeNext } from '../job/retry.js';
+import { endedByCancel, hostsToRetry, outcomeOfTargets } from '../job/target-outcome.js';
+import {
+  killSignal,
+  targetsTaskQueue,
+  type TargetsPlacement,
+  type TargetSpec,
+  type TargetsRef,
+} from '../job/target-protocol.js';
+import { titleOf } from '../job/spec.js';
+import type { Board } from './board.js';
+import type { GivenUp, Interruptions } from './interruptions.js';
+import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
+
+type Results = Record<string, TargetResult>;
+
+/**
+ * Work that lives on target hosts: prepared there, then started by consuming what was prepared, and watched from whichever node.
+ * Hosts that can't be reached hold up nobody else: they follow as soon as they answer.
+ */
+export async function runOnTargets(
+  input: JobInput,
+  spec: TargetSpec,
+  board: Board,
+  interruptions: Interruptions,
+): Promise<Outcome> {
+  const job = new TargetsJob(input, spec, board, interruptions);
+  return job.run();
+}
+
+class TargetsJob {
+  private attempt = 1;
+  private isToBeKilled = false;
+  /** Its node is lost, and the job said that another is to run it then. */
+  private isToBeRerun = false;
+
+  constructor(
+    private readonly input: JobInput,
+    private readonly spec: TargetSpec,
+    private readonly board: Board,
+    private readonly interruptions: Interruptions,
+  ) {
+    setHandler(defineSignal(killSignal), () => {
+      this.isToBeKilled = true;
+    });
+  }
+
+  async run(): Promise<Outcome> {
+    const results: Results = {};
+    let hosts: string[] | null = null;
+    for (; ; this.attempt++) {
+      const { node, ended } = await this.runAttempt(hosts);
+      Object.assign(results, ended);
+      const outcome = Object.keys(results).length === 0 ? neverStarted() : outcomeOfTargets(results, now());
+      this.board.attemptEnded({ attempt: this.attempt, node, outcome });
+      if (outcome.status !== 'failed' || this.interruptions.isCanceled) return outcome;
+      hosts = hostsToRetry(results, this.isToBeRerun ? ['node_lost'] : this.spec.retry.on);
+      const backoff = this.isToBeRerun ? 0 : backoffBeforeNext(this.spec.retry, this.attempt, outcome.failure.kind);
+      if (backoff === undefined || hosts.length === 0) return outcome;
+      this.board.retryAt(new Date(Date.now() + backoff).toISOString());
+      const next = await Promise.race([sleep(Math.max(1, backoff)), this.interruptions.canceled]);
+      if (next === 'canceled') return canceledAfter(outcome);
+    }
+  }
+
+  /** One attempt on these hosts, in as many parts as it takes until all could be reached. */
+  private async runAttempt(hosts: string[] | null): Promise<{ node: string | null; ended: Results }> {
+    this.isToBeRerun = false;
+    const ended: Results = {};
+    const parts: Promise<Results>[] = [];
+    let node: string | null = null;
+    let since: string | null = null;
+    for (;;) {
+      const placed = await this.prepare(hosts, since);
+      if (placed === 'canceled') {
+        for (const host of since === null ? [] : (hosts ?? [])) ended[host] = canceledBefore();
+        break;
+      }
+      Object.assign(ended, placed.ended);
+      if (Object.keys(placed.places).length > 0) {
+        node = placed.node;
+        this.board.placed(placed.node, this.attempt);
+        parts.push(this.watch(placed));
+      }
+      if (placed.unreached.length === 0) break;
+      hosts = placed.unreached;
+      since ??= now();
+    }
+    return { node, ended: Object.assign(ended, ...(await Promise.all(parts))) as Results };
+  }
+
+  /** Nothing that can be started follows from it once the job is canceled: what was prepared goes by itself. */
+  private prepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement | 'canceled'> {
+    const { workflowId, originalExecutionRunId } = workflowInfo();
+    if (since === null) this.board.placing();
+    const { prepareTargets } = proxyActivities<TargetActivities>({
+      ...untilAnswered,
+      taskQueue: targetsTaskQueue,
+      heartbeatTimeout: '60s',
+      summary: since === null ? 'Prepare its hosts' : 'Wait for hosts that can not be reached',
+    });
+    const { attempt, input } = this;
+    const request = { workflow_id: workflowId, run_id: originalExecutionRunId, attempt, input, hosts, since };
+    return Promise.race([prepareTargets(request), this.interruptions.canceled]);
+  }
+
+  private async watch(placed: TargetsPlacement): Promise<Results> {
+    const { workflowId, originalExecutionRunId } = workflowInfo();
+    const { attempt, spec } = this;
+    const { node, places } = placed;
+    const ref: TargetsRef = { workflow_id: workflowId, run_id: originalExecutionRunId, attempt, spec, places };
+    const at = (summary: string): TargetActivities =>
+      proxyActivities<TargetActivities>({
+        ...untilAnswered,
+        taskQueue: node === null ? targetsTaskQueue : nodeTaskQueue(node),
+        heartbeatTimeout: placed.heartbeat_timeout_ms,
+        retry: { ...untilAnswered.retry, initialInterval: placed.retry_interval_ms },
+        summary,
+      });
+    const givenUp = this.interruptions.givenUp({ node, attempt });
+    // A scope of its own, so that what is given up is not asked for any more; out of reach of a cancel of the run.
+    const scope = new CancellationScope();
+    const running = scope.run(() => at(`Run ${titleOf(spec)} on ${hostsInWords(places)}`).runTargets(ref));
+    let ended = await Promise.race([running, this.interruptions.canceled, givenUp]);
+    if (ended === 'canceled') {
+      this.board.canceling();
+      if (spec.kind === 'adopt' && !this.isToBeKilled)
+        ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
+      else {
+        const gone = scope.run(() => at(`End it on ${hostsInWords(places)}`).endTargets(ref));
+        ended = await Promise.race([gone.then(() => running), givenUp]);
+        if (spec.kind === 'adopt' && !isGivenUp(ended)) ended = endedByCancel(ended);
+        gone.catch(() => undefined);
+      }
+    }
+    if (!isGivenUp(ended)) return ended;
+    running.catch(() => undefined);
+    scope.cancel();
+    return this.notWatched(placed, ended);
+  }
+
+  /** What is said of hosts that are not waited for any more. */
+  private notWatched({ places, node }: TargetsPlacement, { givenUp, rerun }: GivenUp): Results {
+    this.isToBeRerun ||= rerun;
+    const isLeft = this.spec.kind === 'adopt' && this.interruptions.isCanceled;
+    const result: TargetResult = {
+      status: isLeft ? 'canceled' : 'failed',
+      failure: isLeft ? null : { kind: node === null ? 'unreachable' : 'node_lost', message: givenUp },
+      rc: null,
+      changed: null,
+      ansible_job_id: null,
+      message: givenUp,
+      started_at: this.board.startedAt,
+      finished_at: now(),
+    };
+    return Object.fromEntries(Object.keys(places).map((host) => [host, result]));
+  }
+}
+
+/** Of a host that could not be reached until the job was canceled. */
+function canceledBefore(): TargetResult {
+  return {
+    status: 'canceled',
+    failure: null,
+    rc: null,
+    changed: null,
+    ansible_job_id: null,
+    message: 'before it started',
+    started_at: null,
+    finished_at: now(),
+  };
+}
+
+function isGivenUp(ended: Results | GivenUp): ended is GivenUp {
+  return typeof ended.givenUp === 'string';
+}
+
+function hostsInWords(places: TargetsPlacement['places']): string {
+  const hosts = Object.keys(places);
+  return hosts.length === 1 ? (hosts[0] ?? '') : `${hosts.length} hosts`;
+}

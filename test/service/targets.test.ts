@@ -1,0 +1,215 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { needsSshd } from '../targets/sshd.js';
+import { signal, until } from './processes.js';
+import { TargetService } from './target-service.js';
+
+let targets: TargetService;
+beforeAll(async () => {
+  targets = await TargetService.start({ hosts: 3, servers: 3 });
+});
+afterAll(() => targets.destroy());
+
+needsSshd('a task', () => {
+  describe.each(['ssh', 'local'] as const)('over a %s connection', (connection) => {
+    const host = connection === 'ssh' ? 'ssh-1' : 'here';
+
+    it('runs a command once, shows how it stands, and keeps what it printed', async () => {
+      const name = `first-${connection}`;
+      const job = await targets.submit({ command: targets.gated(name, 'echo out; echo err >&2'), hosts: host, name });
+      const running = await targets.service.reaches(job.job_id, 'running');
+      expect(running).toMatchObject({ kind: 'task', node: connection === 'ssh' ? null : expect.any(String) });
+      expect(running.hosts[host]).toMatchObject({
+        status: 'running',
+        ansible_job_id: expect.stringMatching(/^j\d+\.\d+$/),
+      });
+      await until('live output', async () => (await targets.service.job(job.job_id)).recent_logs.includes('out'));
+      targets.open(name);
+      const ended = await targets.service.ended(job.job_id);
+      expect(ended).toMatchObject({ status: 'successful', result: { rc: 0, stdout: 'out\nerr\n' } });
+      expect(ended.hosts[host]).toMatchObject({ status: 'successful', rc: 0, changed: true });
+      expect(targets.lines(name)).toEqual(['begin', 'end']);
+    });
+
+    it('that fails says with which rc, and what it said last', async () => {
+      const job = await targets.submit({ command: ['sh', '-c', 'echo no such thing >&2; exit 3'], hosts: host });
+      expect(await targets.service.ended(job.job_id)).toMatchObject({
+        status: 'failed',
+        failure: { kind: 'exit', message: `${host}: it ended with rc 3: no such thing` },
+        result: { rc: 3 },
+      });
+    });
+
+    it('runs any module, whose arguments are data', async () => {
+      const file = path.join(targets.targets.folder, `file-${connection}`);
+      const args = { path: file, line: '{{ 1 + 1 }} $HOME', create: true };
+      const job = await targets.submit({ task: { module: 'ansible.builtin.lineinfile', args }, hosts: host });
+      expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'successful', result: { rc: 0 } });
+      expect(readFileSync(file, 'utf8')).toBe('{{ 1 + 1 }} $HOME\n');
+    });
+
+    it('that is killed on its host says by which signal', async () => {
+      const name = `killed-${connection}`;
+      const job = await targets.submit({ command: `exec ${targets.sleeper(name)}`, hosts: host, name });
+      signal(await targets.pidOf(name), 'SIGTERM');
+      const ended = await targets.service.ended(job.job_id);
+      expect(ended).toMatchObject({ failure: { kind: 'killed', signal: 15 }, result: { rc: -15 } });
+    });
+
+    it('that is canceled leaves nothing alive, nor what left its session and ignores signals', async () => {
+      const name = `canceled-${connection}`;
+      const stubborn = `setsid sh -c 'trap "" TERM; ${targets.sleeper(name)}' & wait`;
+      const job = await targets.submit({ command: stubborn, hosts: host, name });
+      const pid = await targets.pidOf(name);
+      const answer = await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'enough' });
+      expect(answer.body.status).toBe('canceling');
+      expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled', error: 'Canceled: enough' });
+      expect(targets.isAlive(pid)).toBe(false);
+    });
+
+    it('that takes longer than its timeout is ended with all that it started', async () => {
+      const name = `late-${connection}`;
+      const job = await targets.submit({
+        command: `setsid ${targets.sleeper(name)} & wait`,
+        hosts: host,
+        name,
+        timeout: 3,
+      });
+      const pid = await targets.pidOf(name);
+      expect(await targets.service.ended(job.job_id)).toMatchObject({ failure: { kind: 'timed_out' } });
+      expect(targets.isAlive(pid)).toBe(false);
+    });
+
+    it('leaves only its records on the host, or all if that is asked for', async () => {
+      const folder = (cleanup: boolean): object => ({
+        command: 'echo x',
+        hosts: host,
+        cleanup,
+        async_dir: dir(cleanup),
+      });
+      const dir = (cleanup: boolean): string => path.join(targets.targets.folder, `kept-${connection}-${cleanup}`);
+      for (const cleanup of [true, false]) await targets.service.ended((await targets.submit(folder(cleanup))).job_id);
+      const left = (cleanup: boolean): string[] =>
+        readdirSync(dir(cleanup)).flatMap((id) => readdirSync(path.join(dir(cleanup), id)));
+      await until('the clean-up', () => !left(true).includes('stdout'));
+      expect(left(true)).toContain('claim.1');
+      expect(left(false)).toContain('stdout');
+    });
+  });
+
+  it('on several hosts is successful only if it is on all, and says how it ended on each', async () => {
+    const command = `case $PWD in *) echo here; test "$SSH_CONNECTION" = "" && exit 7; true;; esac`;
+    const job = await targets.submit({ command, hosts: 'all' });
+    const ended = await targets.service.ended(job.job_id);
+    expect(ended).toMatchObject({
+      failure: { kind: 'exit', message: '1 of 4 hosts failed: here (exit: it ended with rc 7)' },
+      hosts: { 'ssh-1': { status: 'successful' }, here: { status: 'failed', rc: 7 } },
+      progress: { tasks_done: 4 },
+    });
+    expect(ended.result.stdout).toContain('here | EXIT | rc=7 >>\nhere\nssh-1 | CHANGED | rc=0 >>\nhere\n');
+    const one = await targets.service.get(`/api/v1/jobs/${job.job_id}/stdout?host=ssh-2`);
+    expect(one.text).toBe('here\n');
+  });
+
+  it('is refused with a reason where the inventory has no such host', async () => {
+    const answer = await targets.service.post('/api/v1/jobs', { ...targets.spec, command: 'true', hosts: 'nobody' });
+    expect(answer.status).toBe(422);
+    expect(answer.body.errors).toEqual([{ pointer: '/hosts', detail: expect.stringContaining('nobody') }]);
+  });
+
+  it('goes on while its host can not be reached, and holds up no other host', async () => {
+    const server = targets.targets.serverOf('ssh-2');
+    const job = await targets.submit({ command: targets.gated('away'), hosts: 'ssh-2,ssh-3', name: 'away' });
+    await until('both to have begun', () => targets.lines('away').length === 2);
+    await server.stop();
+    targets.open('away');
+    await until('the other one to have ended', async () => {
+      const { hosts, status } = await targets.service.job(job.job_id);
+      return status === 'running' && hosts['ssh-3'].status === 'successful' && /reached/.test(hosts['ssh-2'].message);
+    });
+    await server.start();
+    expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'successful' });
+    expect(targets.lines('away')).toEqual(['begin', 'begin', 'end', 'end']);
+  });
+
+  it('whose host stays away is given up as unreachable when it said so', async () => {
+    const server = targets.targets.serverOf('ssh-2');
+    const job = await targets.submit({
+      command: targets.gated('lost'),
+      hosts: 'ssh-2',
+      name: 'lost',
+      unreachable_after: 3,
+    });
+    await until('it to have begun', () => targets.lines('lost').length === 1);
+    await server.stop();
+    expect(await targets.service.ended(job.job_id)).toMatchObject({ failure: { kind: 'unreachable' } });
+    await server.start();
+    targets.open('lost');
+  });
+
+  it('starts on a host that comes later, and on the others at once', async () => {
+    const server = targets.targets.serverOf('ssh-2');
+    await server.stop();
+    const job = await targets.submit({ command: targets.gated('later'), hosts: 'ssh-1,ssh-2', name: 'later' });
+    await until('one to have begun', () => targets.lines('later').length === 1);
+    targets.open('later');
+    await until('its end there', () => targets.lines('later').length === 2);
+    expect((await targets.service.job(job.job_id)).finished_at).toBeNull();
+    await server.start();
+    expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'successful' });
+    expect(targets.lines('later')).toEqual(['begin', 'end', 'begin', 'end']);
+  });
+
+  it('goes on behind a connection that is frozen', async () => {
+    const server = targets.targets.serverOf('ssh-3');
+    const job = await targets.submit({ command: targets.gated('frozen'), hosts: 'ssh-3', name: 'frozen' });
+    await until('it to have begun', () => targets.lines('frozen').length === 1);
+    server.freeze();
+    targets.open('frozen');
+    await until('its end', () => targets.lines('frozen').length === 2);
+    expect((await targets.service.job(job.job_id)).finished_at).toBeNull();
+    server.thaw();
+    expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'successful' });
+  });
+});
+
+needsSshd('an adopted job', () => {
+  describe.each(['ssh-1', 'here'])('on %s', (host) => {
+    it('shows how it stands and ends, and what it printed', async () => {
+      const name = `adopted-${host}`;
+      const adopted = targets.startElsewhere(host, targets.gated(name, 'echo out'));
+      const job = await targets.adopt(host, adopted, { name });
+      const running = await targets.service.reaches(job.job_id, 'running');
+      expect(running).toMatchObject({ kind: 'adopt', hosts: { [host]: { ansible_job_id: adopted } } });
+      targets.open(name);
+      const ended = await targets.service.ended(job.job_id);
+      expect(ended).toMatchObject({ status: 'successful', result: { rc: 0 }, hosts: { [host]: { rc: 0 } } });
+    });
+
+    it('is left as it is by a cancel, and ended by one that is told to kill it', async () => {
+      for (const kill of [false, true]) {
+        const name = `left-${host}-${kill}`;
+        const adopted = targets.startElsewhere(host, targets.sleeper(name));
+        const pid = await targets.pidOf(name);
+        const job = await targets.adopt(host, adopted, { name });
+        await targets.service.reaches(job.job_id, 'running');
+        await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`, { kill });
+        expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled' });
+        expect(targets.isAlive(pid)).toBe(!kill);
+      }
+    });
+
+    it('whose file is not there is lost, and one whose processes are gone is orphaned', async () => {
+      const none = await targets.adopt(host, 'j123456789012.1', { name: `none-${host}` });
+      expect(await targets.service.ended(none.job_id)).toMatchObject({ failure: { kind: 'lost' } });
+      const name = `orphan-${host}`;
+      const adopted = targets.startElsewhere(host, targets.sleeper(name));
+      await targets.pidOf(name);
+      const job = await targets.adopt(host, adopted, { name });
+      await targets.service.reaches(job.job_id, 'running');
+      targets.killElsewhere(adopted);
+      expect(await targets.service.ended(job.job_id)).toMatchObject({ failure: { kind: 'orphaned' } });
+    });
+  });
+});

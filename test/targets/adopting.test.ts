@@ -1,0 +1,139 @@
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { loadConfig } from '../../src/config.js';
+import { until } from '../ansible/bench.js';
+import { livingProcesses, signal } from '../service/processes.js';
+import { run, TaskBench } from './bench.js';
+
+/** Jobs that Ansible's own wrapper started, without us. */
+test('an adopted job is looked at until it has its result', async () => {
+  await using bench = await StockBench.open();
+  const [good, bad] = [await bench.start(`${bench.bench.untilLetGo}; echo said`), await bench.start('kill -TERM $$')];
+  const running = await bench.look(good);
+  expect(running).toMatchObject({ state: 'running', supervised: true, message: null, job_id: good });
+  expect(Math.abs(running.started_at! - Date.now() / 1000)).toBeLessThan(3600);
+  await until('its end', async () => (await bench.look(bad)).state === 'finished');
+  expect(await bench.look(bad)).toMatchObject({ result: { rc: null, signal: 15, failed: true, by: 'native' } });
+  bench.bench.letGo();
+  await until('its end', async () => (await bench.look(good)).state === 'finished');
+  expect(await bench.look(good)).toMatchObject({
+    result: { rc: 0, failed: false, changed: true, module: { stdout: 'said' } },
+  });
+  expect(readdirSync(bench.asyncDir).sort()).toEqual([good, bad].sort());
+});
+
+test('what is left of an adopted job is told apart: detached, orphaned, lost, unreadable', async () => {
+  await using bench = await StockBench.open();
+  const [detached, other] = [await bench.start(`${bench.bench.untilLetGo}; exit 1`), await bench.start('sleep 600')];
+  for (const job of [detached, other]) await until('its command', async () => (await bench.members(job)).length > 2);
+  for (const pid of await bench.wrappers(detached)) signal(pid, 'SIGKILL');
+  expect(await bench.look(detached)).toMatchObject({
+    state: 'running',
+    supervised: false,
+    message: expect.stringMatching(/^detached/),
+  });
+  bench.bench.letGo();
+  await until('its end', async () => (await bench.look(detached)).state !== 'running');
+  expect(await bench.look(detached)).toMatchObject({
+    state: 'gone',
+    kind: 'orphaned',
+    why: expect.stringMatching(/says that it runs/),
+  });
+  expect(await bench.look(other)).toMatchObject({ state: 'running' });
+  for (const [text, why] of [
+    ['', /can't be read/],
+    ['{"rc":', /can't be read/],
+    ['{"started": 1, "finished": 0}', /says that it runs/],
+  ] as const) {
+    writeFileSync(path.join(bench.asyncDir, 'j1.1'), text);
+    expect(await bench.look('j1.1')).toMatchObject({
+      state: 'gone',
+      kind: 'orphaned',
+      why: expect.stringMatching(why),
+    });
+  }
+  expect(await bench.look('j2.2')).toMatchObject({ state: 'gone', kind: 'lost', why: 'could not find job' });
+  for (const name of ['../j2.2', '.', '', '/etc/passwd'])
+    expect(await bench.look(name)).toMatchObject({ state: 'absent' });
+});
+
+test('an adopted job is ended with all that it started, and its wrapper still tells how; others are left alone', async () => {
+  await using bench = await StockBench.open();
+  const stubborn = `trap "" TERM; : ${bench.asyncDir}; while :; do sleep 0.2; done`;
+  const [obeying, ignoring, other] = [
+    await bench.start('exec sleep 600'),
+    await bench.start(`setsid sh -c '${stubborn}' & ${stubborn}`),
+    await bench.start('exec sleep 600'),
+  ];
+  for (const job of [obeying, ignoring, other])
+    await until('its command', async () => (await bench.members(job)).length > 3);
+  const jobs = [obeying, ignoring].map((job_id) => ({ adopt: { job_id, async_dir: bench.asyncDir }, grace: 2 }));
+  const nothing = { left: [], unknown: null };
+  expect((await bench.bench.call('longhaul_end', { jobs })).jobs).toEqual([nothing, nothing]);
+  expect(await bench.look(obeying)).toMatchObject({ state: 'finished', result: { signal: 15 } });
+  expect(await bench.look(ignoring)).toMatchObject({ state: 'gone', kind: 'orphaned' });
+  expect(await bench.look(other)).toMatchObject({ state: 'running', supervised: true });
+  expect(livingProcesses().filter(({ command }) => command.includes(`: ${bench.asyncDir};`))).toEqual([]);
+});
+
+/** Ansible's own wrapper with a module that runs a shell command. */
+class StockBench {
+  private constructor(readonly bench: TaskBench) {}
+
+  static async open(): Promise<StockBench> {
+    const bench = await TaskBench.open();
+    mkdirSync(path.join(bench.folder, 'async'));
+    return new StockBench(bench);
+  }
+
+  get asyncDir(): string {
+    return path.join(this.bench.folder, 'async');
+  }
+
+  async start(shell: string): Promise<string> {
+    const module = path.join(this.bench.folder, `module.${Math.random()}`);
+    const body = `import subprocess, json
+done = subprocess.run(${JSON.stringify(shell)}, shell=True, stdout=subprocess.PIPE, universal_newlines=True)
+print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.strip()}))`;
+    writeFileSync(module, `#!${this.bench.python}\n${body}\n`, { mode: 0o700 });
+    const { python } = loadConfig({});
+    const packages = await this.bench.run(
+      [python, '-c', 'import ansible.modules as m; print(list(m.__path__)[0])'],
+      {},
+    );
+    // Beside Ansible's other modules it would find those in place of Python's.
+    const stock = path.join(this.bench.folder, 'async_wrapper.py');
+    copyFileSync(path.join(packages.trim(), 'async_wrapper.py'), stock);
+    const environment = { ...this.bench.env, PYTHONPATH: undefined, ANSIBLE_ASYNC_DIR: this.asyncDir };
+    const jid = `j${Math.floor(Math.random() * 1e12)}`;
+    return JSON.parse(await this.bench.run([python, stock, jid, '3600', module, '_'], environment)).ansible_job_id;
+  }
+
+  async look(job_id: string): Promise<any> {
+    const { jobs } = await this.bench.call('longhaul_look', {
+      jobs: [{ adopt: { job_id, async_dir: this.asyncDir } }],
+    });
+    return jobs[0];
+  }
+
+  async wrappers(job: string): Promise<number[]> {
+    const found = (await run('pgrep', ['-f', `async_wrapper.py ${job.split('.')[0]} `])).stdout;
+    return found.trim().split('\n').map(Number);
+  }
+
+  /** Those in the session of the job's wrapper. */
+  async members(job: string): Promise<number[]> {
+    const sessions = await run('ps', ['-eo', 'pid=,sid=,args=']).then(({ stdout }) => stdout.split('\n'));
+    const wrapper = sessions.find((line) => line.includes(`async_wrapper.py ${job.split('.')[0]} `));
+    const session = wrapper?.trim().split(/\s+/)[1];
+    return sessions
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, sid]) => sid === session)
+      .map(([pid]) => Number(pid));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.bench[Symbol.asyncDispose]();
+  }
+}

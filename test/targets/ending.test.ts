@@ -1,0 +1,129 @@
+import { rmSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { until } from '../ansible/bench.js';
+import { signal } from '../service/processes.js';
+import { TaskBench, type Task, type Work } from './bench.js';
+
+const nothing = { left: [], unknown: null };
+
+test('an end takes the whole tree, also children in sessions of their own that ignore TERM', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew(stubborn(bench));
+  await until('all three', async () => (await bench.ledger()).length === 3);
+  expect(bench.members(task).length).toBeGreaterThanOrEqual(6); // S, A, the copier, the shell and its two
+  expect(await bench.end(task)).toEqual(nothing);
+  expect(bench.members(task)).toEqual([]);
+  const seen = await bench.ended(task);
+  expect(seen).toMatchObject({
+    state: 'finished',
+    result: { rc: null, signal: 9, cause: 'cancel', msg: 'ended: cancel' },
+  });
+  expect(bench.native(task, seen.job_id)).toMatchObject({ failed: true, rc: -9, msg: 'ended: cancel' });
+  expect(await bench.end(task)).toEqual(nothing);
+});
+
+test('an end needs none of those that watch: with S, A or both killed it takes the tree and says why', async () => {
+  await using bench = await TaskBench.open();
+  const victims = [['supervisor'], ['ansible'], ['supervisor', 'ansible']] as const;
+  const tasks = await bench.prepareAll(victims.map(() => stubborn(bench)));
+  await Promise.all(tasks.map((task) => bench.start(task)));
+  await until('all nine', async () => (await bench.ledger()).length === 9);
+  for (const [index, task] of tasks.entries())
+    for (const which of victims[index]!) signal(await bench.claimant(task, which), 'SIGKILL');
+  const jobs = tasks.map(({ dir, marker }) => ({ dir, marker, cause: 'terminated', reason: 'swept', grace: 0.5 }));
+  expect((await bench.call('longhaul_end', { jobs })).jobs).toEqual([nothing, nothing, nothing]);
+  for (const task of tasks) {
+    expect(bench.members(task)).toEqual([]);
+    const seen = await bench.look(task);
+    expect(seen).toMatchObject({ state: 'finished', result: { cause: 'terminated' } });
+    expect(bench.native(task, seen.job_id)).toMatchObject({ failed: true });
+  }
+});
+
+test('what obeys TERM ends with its own rc, and is canceled all the same', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew({
+    shell: `trap '${bench.note('tidied')}; exit 7' TERM; ${bench.note('up')}; while :; do sleep 0.1; done`,
+  });
+  await bench.ledgerHas('up');
+  expect(await bench.end(task, 'cancel', 20)).toEqual(nothing);
+  expect(await bench.ended(task)).toMatchObject({ result: { rc: 7, signal: null, cause: 'cancel', failed: true } });
+  expect(await bench.ledger()).toEqual(['up', 'tidied']);
+});
+
+test('an end before the start is final: nothing starts any more, and the start is told why', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.prepare({ shell: bench.note('ran') });
+  expect(await bench.end(task)).toEqual(nothing);
+  expect(await bench.start(task)).toMatchObject({
+    failed: true,
+    longhaul: { claim: 'void', cause: 'cancel', reason: 'asked to' },
+  });
+  expect(await bench.look(task)).toEqual({ state: 'void', cause: 'cancel', reason: 'asked to' });
+  expect(await bench.ledger()).toEqual([]);
+});
+
+test('starts and ends that race leave a task that either ran and was ended, or never began', async () => {
+  await using bench = await TaskBench.open();
+  const tasks = await bench.prepareAll(
+    Array.from({ length: 5 }, () => ({ shell: `${bench.note('ran')}; exec sleep 600` })),
+  );
+  // An end takes a wrapper that it finds starting, too: then Ansible is told nothing.
+  const start = (task: Task) => bench.start(task).catch(() => undefined);
+  await Promise.all(tasks.flatMap((task) => [start(task), bench.end(task, 'cancel', 0.5), start(task)]));
+  for (const task of tasks) {
+    expect(bench.members(task)).toEqual([]);
+    const seen = await bench.look(task);
+    if (seen.state === 'finished') expect(seen.result.cause, await bench.contents(task)).toBe('cancel');
+    else expect(seen, await bench.contents(task)).toMatchObject({ state: 'void', cause: 'cancel' });
+  }
+});
+
+test('an end after a natural end changes nothing: what was left running on purpose lives on', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew({ shell: 'setsid sleep 600 >/dev/null 2>&1 & exit 0' });
+  await bench.ended(task);
+  expect(await bench.end(task)).toEqual(nothing);
+  expect(bench.members(task).map(({ command }) => command)).toEqual(['sleep 600']);
+  expect(await bench.ended(task)).toMatchObject({ result: { rc: 0, cause: null } });
+});
+
+test('an end takes a module with all that it started, and says so whatever it answers', async () => {
+  await using bench = await TaskBench.open();
+  const text = `#!${bench.python}\nimport subprocess\nsubprocess.call(['setsid', '-w', 'sh', '-c', '${bench.note('up')}; sleep 600'])\nprint('{"rc": 0}')\n`;
+  const task = await bench.startModule(text);
+  await bench.ledgerHas('up');
+  expect(await bench.end(task)).toEqual(nothing);
+  expect(bench.members(task)).toEqual([]);
+  expect(await bench.ended(task)).toMatchObject({ state: 'finished', result: { cause: 'cancel', failed: true } });
+});
+
+test('an end whose folder is gone ends all the same', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew(stubborn(bench));
+  await until('all three', async () => (await bench.ledger()).length === 3);
+  rmSync(task.dir, { recursive: true });
+  expect(await bench.end(task)).toEqual(nothing);
+  expect(bench.members(task)).toEqual([]);
+});
+
+test('an end touches nothing that it can be talked into: others’ markers, causes and folders are refused', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew({ shell: 'exec sleep 600' });
+  const refused = { left: [], unknown: expect.any(String) as string };
+  const asked = { dir: task.dir, marker: task.marker, cause: 'cancel', reason: '', grace: 0 };
+  const jobs = [
+    { ...asked, marker: 'LONGHAUL_ATTEMPT=1/1' },
+    { ...asked, cause: 'whim' },
+    { ...asked, dir: '/tmp' },
+    { ...asked, dir: `${task.dir}/.` },
+  ];
+  expect((await bench.call('longhaul_end', { jobs })).jobs).toEqual(jobs.map(() => refused));
+  expect(await bench.look(task)).toMatchObject({ state: 'running' });
+});
+
+/** Three that ignore TERM: the command, a child, and one in a session of its own. */
+function stubborn(bench: TaskBench): Work {
+  const one = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
+  return { shell: `sh -c '${one}' & setsid sh -c '${one}' & ${one}`, grace: 0.5 };
+}

@@ -1,0 +1,181 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { Worker } from '@temporalio/worker';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { packageRoot } from '../../src/config.js';
+import type { FailureKind } from '../../src/job/failure.js';
+import type { Outcome, TargetResult } from '../../src/job/outcome.js';
+import { jobWorkflowType, type JobInput } from '../../src/job/protocol.js';
+import { JobSpec } from '../../src/job/spec.js';
+import {
+  targetsTaskQueue,
+  type PrepareRequest,
+  type TargetsPlacement,
+  type TargetsRef,
+} from '../../src/job/target-protocol.js';
+import { quietRuntime } from './quiet-runtime.js';
+
+/**
+ * What the workflow decides about hosts, in compressed time on Temporal's test server. The activities are stand-ins here, because only their
+ * answers matter; the real ones are under test in test/targets and test/service.
+ */
+quietRuntime();
+const root = packageRoot();
+const bundle = { code: readFileSync(path.join(root, 'dist', 'workflow-bundle.js'), 'utf8') };
+const testServer = path.join(root, '.venv', 'bin', 'temporal-test-server');
+
+let environment: TestWorkflowEnvironment;
+beforeAll(async () => {
+  environment = await TestWorkflowEnvironment.createTimeSkipping({
+    server: { executable: { type: 'existing-path', path: testServer } },
+  });
+});
+afterAll(() => environment.teardown());
+
+interface Script {
+  spec?: object;
+  /** Hosts that can't be reached when the first part of the first attempt is prepared. */
+  late?: string[];
+  /** By host: how each attempt ends; successful if not said. */
+  fails?: Record<string, FailureKind[]>;
+  /** Called when the first part of an attempt is watched; resolves when that may end. */
+  meanwhile?: (handle: {
+    cancel: () => Promise<unknown>;
+    signal: (name: string) => Promise<void>;
+    closed: Promise<unknown>;
+  }) => Promise<void>;
+}
+
+interface Seen {
+  status: string;
+  outcome: Outcome | undefined;
+  /** Which hosts were run on, at which attempt, in this order. */
+  ran: string[];
+  ended: string[];
+}
+
+/** Runs a job on the hosts a, b and c. */
+async function runWith({ spec = { command: 'true' }, late = [], fails = {}, meanwhile }: Script): Promise<Seen> {
+  const seen: Seen = { status: '', outcome: undefined, ran: [], ended: [] };
+  const workflowId = `default/task/${Math.random()}`;
+  let told = false;
+  let close: () => void = () => undefined;
+  const isClosed = new Promise<void>((resolve) => (close = resolve));
+  const activities = {
+    prepareTargets({ attempt, hosts, since }: PrepareRequest): Promise<TargetsPlacement> {
+      const all = hosts ?? ['a', 'b', 'c'];
+      const unreached = since === null && attempt === 1 ? all.filter((host) => late.includes(host)) : [];
+      const there = all.filter((host) => !unreached.includes(host));
+      const places = Object.fromEntries(there.map((host) => [host, { local: false, dir: `/${host}`, token: 't' }]));
+      const node = { node: null, heartbeat_timeout_ms: 3_600_000, retry_interval_ms: 1000 };
+      return Promise.resolve({ ...node, attempt, places, ended: {}, unreached });
+    },
+    async runTargets({ attempt, places }: TargetsRef): Promise<Record<string, TargetResult>> {
+      const hosts = Object.keys(places);
+      seen.ran.push(...hosts.map((host) => `${host}${attempt}`));
+      if (meanwhile !== undefined && !told) {
+        told = true;
+        const handle = environment.client.workflow.getHandle(workflowId);
+        await meanwhile({ cancel: () => handle.cancel(), signal: (name) => handle.signal(name), closed: isClosed });
+      }
+      const at = new Date(await environment.currentTimeMs()).toISOString();
+      return Object.fromEntries(hosts.map((host) => [host, resultOf(fails[host]?.[attempt - 1], at)]));
+    },
+    endTargets: ({ places }: TargetsRef): Promise<void> => {
+      seen.ended.push(...Object.keys(places));
+      return Promise.resolve();
+    },
+  };
+  const common = { connection: environment.nativeConnection, workflowBundle: bundle };
+  const taskQueue = `targets-${Math.random()}`;
+  const workflows = await Worker.create({ ...common, taskQueue });
+  const nodes = await Worker.create({ connection: common.connection, taskQueue: targetsTaskQueue, activities });
+  const input: JobInput = { tenant: 'default', playbook_name: 'task', name: 'x', spec: JobSpec.parse(spec) };
+  await workflows.runUntil(
+    nodes.runUntil(async () => {
+      const handle = await environment.client.workflow.start(jobWorkflowType, { taskQueue, workflowId, args: [input] });
+      await handle.result().catch(() => undefined);
+      close();
+      const { status, memo } = await handle.describe();
+      seen.status = status.name;
+      seen.outcome = memo?.outcome as Outcome;
+    }),
+  );
+  return seen;
+}
+
+function resultOf(kind: FailureKind | undefined, at: string): TargetResult {
+  const ended = { rc: kind === undefined ? 0 : null, changed: true, ansible_job_id: 'j1.1', message: null };
+  const failure = kind === undefined ? null : { kind, message: kind };
+  return { status: kind === undefined ? 'successful' : 'failed', failure, ...ended, started_at: at, finished_at: at };
+}
+
+it('a job is successful if it is on all hosts', async () => {
+  const { status, outcome, ran } = await runWith({});
+  expect(status).toBe('COMPLETED');
+  expect(ran).toEqual(['a1', 'b1', 'c1']);
+  expect(outcome).toMatchObject({ status: 'successful', rc: 0, targets: { a: { status: 'successful' } } });
+});
+
+it('hosts that can not be reached follow, and hold up no other', async () => {
+  const { outcome, ran } = await runWith({ late: ['b'] });
+  expect(ran).toEqual(['a1', 'c1', 'b1']);
+  expect(outcome).toMatchObject({ status: 'successful', targets: { b: { status: 'successful' } } });
+});
+
+it('a job fails with what failed on a host, and is not repeated unless asked', async () => {
+  const { status, outcome, ran } = await runWith({ fails: { b: ['orphaned'] } });
+  expect(status).toBe('FAILED');
+  expect(ran).toHaveLength(3);
+  expect(outcome).toMatchObject({
+    failure: { kind: 'orphaned', message: '1 of 3 hosts failed: b (orphaned: orphaned)' },
+  });
+});
+
+it('a further attempt is made on those hosts alone that failed', async () => {
+  const retry = { max_attempts: 3, backoff: [60] };
+  const { status, outcome, ran } = await runWith({
+    spec: { command: 'true', retry },
+    fails: { b: ['lost', 'lost'], c: ['launch'] },
+  });
+  expect(status).toBe('COMPLETED');
+  expect(ran).toEqual(['a1', 'b1', 'c1', 'b2', 'c2', 'b3']);
+  expect(Object.keys(outcome!.targets!).sort()).toEqual(['a', 'b', 'c']);
+});
+
+it('a job that failed in another way on one host is not repeated on any', async () => {
+  const { ran, status } = await runWith({
+    spec: { command: 'true', retry: { max_attempts: 3, backoff: [60] } },
+    fails: { b: ['lost'], c: ['exit'] },
+  });
+  expect(status).toBe('FAILED');
+  expect(ran).toHaveLength(3);
+});
+
+it('a cancel ends it on every host, and what ended by itself stays so', async () => {
+  const { ended, status } = await runWith({ meanwhile: ({ cancel }) => cancel().then(() => undefined) });
+  expect(ended.sort()).toEqual(['a', 'b', 'c']);
+  // The stand-in's answer came after all: the hosts' records decide.
+  expect(status).toBe('COMPLETED');
+});
+
+it('an adopted job is left as it is by a cancel, unless it is told to kill it', async () => {
+  const spec = { adopt: { host: 'a', ansible_job_id: 'j1.2' } };
+  const left = await runWith({
+    spec,
+    meanwhile: async ({ cancel, closed }) => {
+      await cancel();
+      await closed;
+    },
+  });
+  expect(left).toMatchObject({ status: 'CANCELLED', ended: [], outcome: { status: 'canceled' } });
+  const killed = await runWith({
+    spec,
+    meanwhile: async ({ cancel, signal }) => {
+      await signal('kill');
+      await cancel();
+    },
+  });
+  expect(killed.ended.sort()).toEqual(['a', 'b', 'c']);
+});
