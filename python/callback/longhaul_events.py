@@ -30,11 +30,12 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "longhaul_events"
     CALLBACK_NEEDS_ENABLED = False
 
-    #: Where the lines go, and what counts the work (set by run_playbook.py); and for the result, the recap and the first
-    #: failure that cost a host the rest of its play.
+    #: Where the lines go, and what counts the work (set by run_playbook.py); and for the result, the recap, what was set with
+    #: `set_stats` for no single host, and the first failure that cost a host the rest of its play.
     lines = None
     work = None
     stats = {}
+    set_stats = {}
     failure = None
 
     def __init__(self, *args, **kwargs):
@@ -110,6 +111,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats):
         type(self).stats = {host: stats.summarize(host) for host in stats.processed}
+        type(self).set_stats = stats.custom.get("_run", {})
         hosts = list(self.stats.items())
         for start in range(0, max(1, len(hosts)), HOSTS_PER_LINE):
             part = dict(hosts[start : start + HOSTS_PER_LINE])

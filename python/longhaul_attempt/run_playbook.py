@@ -11,7 +11,7 @@ import traceback
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from longhaul_attempt import evidence, output, processes  # noqa: E402
+from longhaul_attempt import evidence, output, outputs, processes  # noqa: E402
 
 here = sys.path.pop(0)
 
@@ -68,6 +68,7 @@ def _put_on_record(folder, marker, rc, losses, recorder):
     own = {os.getpid(), (left.supervisor or {}).get("pid")}
     leftovers = [process.describe() for process in left.members(but=own)][:50]
     cause = (evidence.readable(folder, "cause.json") or {}).get("cause")
+    handed_on, omitted = outputs.bounded(getattr(recorder, "set_stats", {}))
     record = {
         "rc": rc,
         "signal": None,
@@ -75,6 +76,8 @@ def _put_on_record(folder, marker, rc, losses, recorder):
         "cause": cause,
         "at": time.time(),
         "stats": getattr(recorder, "stats", {}),
+        "outputs": handed_on,
+        "outputs_omitted": omitted,
         "failure": getattr(recorder, "failure", None),
         # After a cause nothing is left: the supervisor ends them all.
         "leftovers": leftovers if cause is None else [],
@@ -84,7 +87,8 @@ def _put_on_record(folder, marker, rc, losses, recorder):
         evidence.publish(folder, "result.json", record)
     except OSError:
         # Too large for the reserved space: the verdict matters more than the counters.
-        evidence.publish(folder, "result.json", {**record, "stats": {}, "leftovers": []})
+        lost = outputs.notes(dict.fromkeys(handed_on, "there was no space for it on the disk"))
+        evidence.publish(folder, "result.json", {**record, "stats": {}, "leftovers": [], "outputs": {}, "outputs_omitted": lost})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import {
   type NodeSilence,
   type RunHeartbeat,
 } from '../job/protocol.js';
-import { all, equals, isOpen } from '../job/visibility.js';
+import { stepWorkflowType } from '../job/step-protocol.js';
+import { all, equals, isOneOf, isOpen } from '../job/visibility.js';
 import type { NodeContext } from './context.js';
 import { describeWorkflow } from './engine.js';
 import type { AbsenceActivities } from './index.js';
@@ -62,7 +63,7 @@ async function giveUpJobs(context: NodeContext, { node, since }: AwayNode): Prom
 
 /** The open runs whose last attempt is on a node. */
 async function jobsOf({ client }: NodeContext, node: string): Promise<ToldJob[]> {
-  const query = all(equals('WorkflowType', jobWorkflowType), isOpen, equals('node', node));
+  const query = all(isOneOf('WorkflowType', [jobWorkflowType, stepWorkflowType]), isOpen, equals('node', node));
   const jobs: ToldJob[] = [];
   for await (const { workflowId, runId } of client.workflow.list({ query }))
     jobs.push({ workflow_id: workflowId, run_id: runId });

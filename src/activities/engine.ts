@@ -1,6 +1,9 @@
 import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
-import { sharedTaskQueue } from '../job/protocol.js';
+import { sharedTaskQueue, type JobMemo } from '../job/protocol.js';
+import { endOf, type Ending } from '../job/step-outcome.js';
+import { stepsInMemo } from '../job/step-protocol.js';
 import { tenantSignals, tenantWorkflowId, tenantWorkflowType, type AdmissionRequest } from '../job/tenant-protocol.js';
+import { equals } from '../job/visibility.js';
 import type { NodeContext } from './context.js';
 import { cancelReason } from './end.js';
 import type { EngineActivities } from './index.js';
@@ -18,6 +21,8 @@ export function createEngineActivities(context: NodeContext): EngineActivities {
         return run === undefined || !isOpen(run);
       });
     },
+    lookAtStep: (workflowId, outputs) => lookAtStep(context, workflowId, outputs),
+    knowsOtherStart: (jobWorkflowId, step, runId) => knowsOtherStart(context, jobWorkflowId, step, runId),
     cancelReason: (run) => cancelReason(context, run),
   };
 }
@@ -54,4 +59,35 @@ async function requestAdmission({ client }: NodeContext, tenant: string, request
     signalArgs: [request],
     staticSummary: `Admits the jobs of tenant ${tenant}`,
   });
+}
+
+async function lookAtStep(
+  context: NodeContext,
+  workflowId: string,
+  outputs: string[],
+): Promise<{ run_id: string; ending: Ending | null }> {
+  const description = await describeWorkflow(context, workflowId);
+  if (description === undefined)
+    return { run_id: '', ending: { closed: 'it was started, and Temporal does not know it any more' } };
+  const run_id = description.raw.workflowExecutionInfo?.firstRunId || description.runId;
+  if (isOpen(description)) return { run_id, ending: null };
+  const { outcome, attempts = [] } = (description.memo ?? {}) as Partial<JobMemo>;
+  if (outcome !== undefined) return { run_id, ending: endOf(outputs, outcome, attempts.at(-1)?.attempt ?? null) };
+  return {
+    run_id,
+    ending: { closed: `its workflow was closed in Temporal (${description.status.name.toLowerCase()})` },
+  };
+}
+
+async function knowsOtherStart(
+  { client }: NodeContext,
+  jobWorkflowId: string,
+  step: string,
+  runId: string,
+): Promise<boolean> {
+  for await (const { memo = {} } of client.workflow.list({ query: equals('WorkflowId', jobWorkflowId) })) {
+    const known = stepsInMemo(memo).get(step)?.run_id ?? '';
+    if (known !== '' && known !== runId) return true;
+  }
+  return false;
 }

@@ -1,6 +1,7 @@
 import type { Attendance, AwayNode, NodeState, ToldJob } from '../job/node-protocol.js';
 import type { Outcome, TargetResult } from '../job/outcome.js';
 import type { AttemptRef, LostPlacement, Placement, PlaceRequest } from '../job/protocol.js';
+import type { Ending } from '../job/step-outcome.js';
 import type { PrepareRequest, TargetsPlacement, TargetsRef } from '../job/target-protocol.js';
 import type { AdmissionRequest } from '../job/tenant-protocol.js';
 
@@ -36,6 +37,13 @@ export interface EngineActivities {
   requestAdmission(tenant: string, request: AdmissionRequest): Promise<void>;
   /** Those of these workflow IDs that have no open run. */
   closedJobs(workflowIds: string[]): Promise<string[]>;
+  /**
+   * How a step stands that doesn't tell its job by itself: null while it has not closed.
+   * @param outputs what it has to hand on
+   */
+  lookAtStep(workflowId: string, outputs: string[]): Promise<{ run_id: string; ending: Ending | null }>;
+  /** Whether a run of a job has started this step as another run than the given one. */
+  knowsOtherStart(jobWorkflowId: string, step: string, runId: string): Promise<boolean>;
   /** Why a run was canceled, as whoever asked for it said. */
   cancelReason(run: { workflowId: string; runId: string }): Promise<string>;
 }

@@ -1,7 +1,8 @@
 import proto, { type temporal } from '@temporalio/proto';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { jobWorkflowType } from '../job/protocol.js';
-import { all, equals, isOpen } from '../job/visibility.js';
+import { stepWorkflowType } from '../job/step-protocol.js';
+import { all, isOneOf, isOpen } from '../job/visibility.js';
 import type { NodeContext } from './context.js';
 
 const callTimeoutMs = 10_000;
@@ -36,7 +37,7 @@ export async function failActivitiesOfDeadWorkers(context: NodeContext, identity
  * Visibility names them, so this takes as long as there are open jobs; nothing waits for it.
  */
 export async function failUnheardActivities(context: NodeContext, identity: WorkerIdentity): Promise<void> {
-  const query = all(equals('WorkflowType', jobWorkflowType), isOpen);
+  const query = all(isOneOf('WorkflowType', [jobWorkflowType, stepWorkflowType]), isOpen);
   // An async generator gives its values one by one, however many ask for the next.
   const iterator = context.client.workflow.list({ query })[Symbol.asyncIterator]();
   const turns = Array.from({ length: atOnce }, () => takeTurn());

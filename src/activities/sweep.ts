@@ -1,6 +1,6 @@
 import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
 import { refuseLeft } from '../ansible/watch.js';
-import type { Outcome } from '../job/outcome.js';
+import { inBrief, type Outcome } from '../job/outcome.js';
 import { signals, type JobMemo, type LateResult } from '../job/protocol.js';
 import type { SlotHolder, TakenSlot } from '../node/slots.js';
 import { keyOf, type NodeContext } from './context.js';
@@ -85,7 +85,7 @@ async function reportLate(
   { workflowId, runId }: WorkflowExecutionDescription,
   { attempt, outcome }: LateResult,
 ): Promise<void> {
-  const late: LateResult = { attempt, outcome: { ...outcome, stats: {} } };
+  const late: LateResult = { attempt, outcome: inBrief(outcome) };
   try {
     await client.workflow.getHandle(workflowId, runId).signal(signals.late, late);
   } catch (error) {

@@ -6,7 +6,7 @@ import { Outcome, type LeftProcess } from '../job/outcome.js';
 import type { PlaybookSpec } from '../job/kinds/playbook.js';
 import { playbookCommand, type AnsibleSetup } from './command.js';
 import { environmentOf } from './environment.js';
-import { attemptFolder, markerOf, type AttemptKey } from './folders.js';
+import { attemptFolder, markerOf, recordOfStep, type AttemptKey } from './folders.js';
 import { look, type Look } from './look.js';
 import { outcomeOf, type FinalLook } from './outcome.js';
 import { endProcesses, listMembers, supervise, type Claimed, type Ended } from './programs.js';
@@ -88,6 +88,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
         ...Object.fromEntries(reserve),
         ...files,
         'spec.json': JSON.stringify(spec),
+        ...recordOfStep(key),
         'attempt.json': JSON.stringify(plan),
         token,
       });

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { JobName } from '../job/names.js';
+import type { JobName, StepName } from '../job/names.js';
 
 /** Which attempt: evidence is kept by the run's id, never by name or ordinal alone (R6). */
 export interface AttemptKey extends JobName {
@@ -25,4 +25,11 @@ export function attemptFolder(runsDir: string, key: AttemptKey): string {
 /** The environment entry that every process of an attempt carries. */
 export function markerOf({ runId, attempt }: Pick<AttemptKey, 'runId' | 'attempt'>): string {
   return `LONGHAUL_ATTEMPT=${runId}/${attempt}`;
+}
+
+/** The file of an attempt that tells which step it is of, which the folder's path doesn't; none if it is of no step. */
+export const stepFile = 'step.json';
+
+export function recordOfStep({ step }: { step?: StepName }): Record<string, string> {
+  return step === undefined ? {} : { [stepFile]: JSON.stringify(step) };
 }

@@ -45,6 +45,8 @@ function finished({ result, startedAt }: Extract<Look, { state: 'finished' }>, r
     started_at: startedAt?.toISOString() ?? null,
     finished_at: new Date(Math.max(result.at * 1000, startedAt?.getTime() ?? 0)).toISOString(),
     leftovers: result.leftovers,
+    ...(Object.keys(result.outputs).length > 0 && { outputs: result.outputs }),
+    ...(Object.keys(result.outputs_omitted).length > 0 && { outputs_omitted: result.outputs_omitted }),
   };
   if (result.cause === 'cancel' || result.cause === 'terminated') return { status: 'canceled', reason, ...ended };
   const failure = failureOf(result);

@@ -51,6 +51,8 @@ export const Result = z.object({
   at: Time,
   stats: Stats.catch({}),
   leftovers: z.array(LeftProcess).catch([]),
+  outputs: z.record(z.string(), z.unknown()).catch({}),
+  outputs_omitted: z.record(z.string(), z.string()).catch({}),
   storage: z.object({ lost_bytes: z.int(), reason: z.string().nullable() }).nullable().catch(null),
   launch: z.string().optional().catch(undefined),
   lost: z.string().nullable().optional().catch(undefined),

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { isErrno } from '../disk/errno.js';
 import type { JobSpec } from '../job/spec.js';
 import { Problem } from './problem.js';
+import { pointerOf } from './validation.js';
 
 /**
  * Refuses a `playbook` that leaves the playbooks folder by its name, before anything else about the body is judged.
@@ -27,14 +28,20 @@ export async function requirePlaybook(playbooksDir: string, playbook: string): P
 
 /**
  * Makes sure that an inventory that names a file names one below the inventories folder.
+ * @param within where in the body it is
  * @throws Problem `invalid-request`
  */
-export async function requireInventory(inventoriesDir: string, inventory: JobSpec['inventory']): Promise<void> {
+export async function requireInventory(
+  inventoriesDir: string,
+  inventory: JobSpec['inventory'],
+  within: readonly PropertyKey[] = [],
+): Promise<void> {
   if (typeof inventory !== 'string' || inventory.includes(',')) return;
   const found = await locate(inventoriesDir, inventory);
   if (found !== 'outside' && found !== 'missing') return;
   const detail = `no such file below the inventories folder: ${inventory} (a single host is written with a comma: "${inventory},")`;
-  throw new Problem('invalid-request', `/inventory: ${detail}`, { errors: [{ pointer: '/inventory', detail }] });
+  const pointer = pointerOf([...within, 'inventory']);
+  throw new Problem('invalid-request', `${pointer}: ${detail}`, { errors: [{ pointer, detail }] });
 }
 
 /** Where a path below `folder` leads. */

@@ -13,6 +13,7 @@ export const problems = {
   'job-conflict': { status: 409, title: 'The name is taken by a job with another spec' },
   'job-finished': { status: 409, title: 'The job has finished' },
   'job-not-placed': { status: 409, title: 'The job is on no node' },
+  'part-of-a-job': { status: 409, title: 'It is a step of a job' },
   'node-live': { status: 409, title: 'The node is live' },
   'run-superseded': { status: 409, title: "This run is not the job's latest" },
   'body-too-large': { status: 413, title: 'Body too large' },

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { specOfStep } from '../job/kinds/steps.js';
 import type { JobSpec } from '../job/spec.js';
 import { refusedHost, UnusableInventoryError, type FindHosts } from '../targets/found-hosts.js';
 import type { InventoryFiles } from '../targets/inventory-files.js';
@@ -15,10 +16,22 @@ export interface TargetHosts {
  * prepares the job on its hosts tells.
  * @throws Problem `invalid-request`
  */
-export async function requireHosts({ find, inventories }: TargetHosts, spec: JobSpec, log: Logger): Promise<void> {
-  if (spec.kind !== 'task' && spec.kind !== 'adopt') return;
+export async function requireHosts(targets: TargetHosts, spec: JobSpec, log: Logger): Promise<void> {
+  if (spec.kind !== 'steps') return requireHostsOf(targets, spec, '', log);
+  for (const [index, step] of spec.steps.entries())
+    await requireHostsOf(targets, specOfStep(spec, step, {}), `/steps/${index}`, log);
+}
+
+/** @param within where in the body the spec is */
+async function requireHostsOf(
+  { find, inventories }: TargetHosts,
+  spec: Exclude<JobSpec, { kind: 'steps' }>,
+  within: string,
+  log: Logger,
+): Promise<void> {
+  if (spec.kind === 'playbook') return;
   const pattern = spec.kind === 'task' ? spec.hosts : spec.adopt.host;
-  const pointer = spec.kind === 'task' ? '/hosts' : '/adopt/host';
+  const pointer = `${within}${spec.kind === 'task' ? '/hosts' : '/adopt/host'}`;
   try {
     const hosts = await find(
       await inventories.inventory(spec.inventory),
@@ -30,7 +43,7 @@ export async function requireHosts({ find, inventories }: TargetHosts, spec: Job
   } catch (error) {
     if (error instanceof Problem) throw error;
     if (error instanceof UnusableInventoryError)
-      throw invalid(error.field === 'inventory' ? '/inventory' : pointer, error.message);
+      throw invalid(error.field === 'inventory' ? `${within}/inventory` : pointer, error.message);
     log.warn({ err: error }, 'the hosts of a job could not be looked up; it is accepted without');
   }
 }

@@ -38,7 +38,8 @@ interface Issue {
 function issuesWithin(issue: z.core.$ZodIssue, kind: 'field' | 'parameter'): Issue[] {
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => ({ path: [...issue.path, key], message: `unknown ${kind}` }));
-  if (issue.code !== 'invalid_union') return [issue];
+  // Without alternatives that could be tried, nothing told which one was meant.
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue];
   const closest = issue.errors.find((branch) => !branch.some(isOfWrongType));
   if (closest === undefined) return [{ path: issue.path, message: expectation(issue.errors.flat()) }];
   return closest

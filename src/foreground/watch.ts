@@ -4,7 +4,7 @@ import type { AttemptKey } from '../ansible/folders.js';
 import { bootId } from '../ansible/identity.js';
 import { refuseLeft, watchToTheEnd, type WatchTools } from '../ansible/watch.js';
 import { workflowIdOf } from '../job/names.js';
-import type { Outcome } from '../job/outcome.js';
+import { inBrief, type Outcome } from '../job/outcome.js';
 import { backoffBeforeNext } from '../job/retry.js';
 import type { Slots, SlotHolder } from '../node/slots.js';
 import { jobOf, type Order, type Progress, type Records } from './records.js';
@@ -102,8 +102,8 @@ async function watch(
 
 /** What is on record when an attempt has ended: the end of the job, or when the next one is due. */
 function after({ node, spec }: Order, progress: Progress, attempt: number, outcome: Outcome): Progress {
-  // As a workflow keeps them: the statistics of earlier attempts are in their folders.
-  const attempts = [...progress.attempts, { attempt, node, outcome: { ...outcome, stats: {} } }];
+  // As a workflow keeps them: what hosts did in earlier attempts is in their folders.
+  const attempts = [...progress.attempts, { attempt, node, outcome: inBrief(outcome) }];
   const backoff =
     outcome.status === 'failed' ? backoffBeforeNext(spec.retry, attempt, outcome.failure.kind) : undefined;
   if (backoff === undefined) return { placement: null, attempts, retry_at: null, outcome };

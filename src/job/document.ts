@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { RunEvidence } from './evidence.js';
 import { Failure } from './failure.js';
 import { jobIdOf } from './names.js';
-import { HostStats, LeftProcess, Stats, TargetResult, type Outcome } from './outcome.js';
+import { HostStats, LeftProcess, OmittedOutputs, Outputs, Stats, TargetResult, type Outcome } from './outcome.js';
 import type { LiveProgress } from './progress.js';
 import { jobKinds } from './spec.js';
 import { isFinished, placementOf, watchingOf, type JobState } from './state.js';
@@ -58,16 +58,42 @@ export const Result = z.object({
   stdout: z.string().describe('The whole output up to 64 KiB, else its last lines within 64 KiB'),
   stdout_truncated: z.boolean(),
   stats: Stats,
+  outputs: Outputs,
+  outputs_omitted: OmittedOutputs.optional(),
 });
+export type Result = z.infer<typeof Result>;
 
 export const Links = z.object({
   self: z.string(),
   stdout: z.string(),
   runs: z.string(),
+  job: z.string().optional().describe('Of a step: the run of the job that it is part of'),
   cancel: z.string().optional().describe('While it can be canceled'),
   temporal: z.string().optional().describe("The run in Temporal's Web UI, where that is known"),
 });
 export type Links = z.infer<typeof Links>;
+
+/** A step as the document of its job has it; more is in its own. */
+export const StepDocument = z
+  .object({
+    name: z.string(),
+    kind: z.enum(['playbook', 'task']),
+    title: z.string().describe('What it runs, in one line'),
+    needs: z.array(z.string()),
+    status: z
+      .enum([...JobStatus.options, 'skipped'])
+      .describe('`pending` also while it waits for those that it needs; `skipped`: it will not be started'),
+    failure: Failure.nullable(),
+    rc: z.int().nullable(),
+    attempt: z.int().nullable().describe('The current or last attempt; null before it was started'),
+    started_at: Time.nullable(),
+    finished_at: Time.nullable(),
+    percent: z.number().nullable().describe('Of its current attempt; null while unknown'),
+    outputs: Outputs.optional().describe('What it hands on, where that is short; else it is in its own document'),
+    links: z.object({ self: z.string(), stdout: z.string() }).nullable().describe('Null before it was started'),
+  })
+  .meta({ id: 'Step' });
+export type StepDocument = z.infer<typeof StepDocument>;
 
 /** What a caller sees of a job. Times are RFC 3339 UTC, and created_at <= started_at <= finished_at. */
 export const JobDocument = z
@@ -102,6 +128,7 @@ export const JobDocument = z
       .describe(
         "Of a playbook Ansible's counters; of other kinds how it stands on each host. Live while it runs; of very many hosts only some, those in trouble first",
       ),
+    steps: z.array(StepDocument).optional().describe('Of a job of several steps, in the order of its spec'),
     recent_logs: z.array(z.string()).describe('The last 20 lines of output'),
     output_available: z.boolean(),
     result: Result.nullable().describe('Null until it is finished'),
@@ -121,8 +148,17 @@ export interface OutputSummary {
   progress: LiveProgress;
 }
 
-/** Assembles the document of a run from its evidence, the state that the evidence shows, and its output. */
-export function documentOf(run: RunEvidence, state: JobState, output: OutputSummary, links: Links): JobDocument {
+/**
+ * Assembles the document of a run from its evidence, the state that the evidence shows, and its output.
+ * @param steps those of a run of several
+ */
+export function documentOf(
+  run: RunEvidence,
+  state: JobState,
+  output: OutputSummary,
+  links: Links,
+  steps?: StepDocument[],
+): JobDocument {
   const { job, memo } = run;
   const { progress } = output;
   const outcome = isFinished(state) && 'outcome' in state ? state.outcome : null;
@@ -161,14 +197,19 @@ export function documentOf(run: RunEvidence, state: JobState, output: OutputSumm
     hosts: isFinished(state)
       ? { ...hostsOf(stats), ...outcome?.targets }
       : { ...hostsOf(progress.hosts), ...progress.targets },
+    ...(steps !== undefined && { steps }),
     recent_logs: output.recentLines,
     output_available: output.available,
-    result: isFinished(state)
-      ? { rc: outcome?.rc ?? null, stdout: output.text ?? '', stdout_truncated: output.truncated, stats }
-      : null,
+    result: isFinished(state) ? resultOf(outcome, output) : null,
     metadata: memo.metadata ?? {},
     links,
   };
+}
+
+function resultOf(outcome: Outcome | null, { text, truncated }: OutputSummary): Result {
+  const { rc = null, stats = {}, outputs = {}, outputs_omitted } = outcome ?? {};
+  const omitted = outputs_omitted === undefined ? {} : { outputs_omitted };
+  return { rc, stdout: text ?? '', stdout_truncated: truncated, stats, outputs, ...omitted };
 }
 
 /** Whether the state's message is what the playbook does, as last heard, and not what hinders it. */

@@ -32,6 +32,7 @@ export const TargetResult = z.object({
   finished_at: z.string().nullable(),
 });
 export type TargetResult = z.infer<typeof TargetResult>;
+
 /** How far an attempt came, in results of one task on one host each. */
 const Tasks = z.object({
   done: z.int(),
@@ -39,10 +40,22 @@ const Tasks = z.object({
 });
 export type Tasks = z.infer<typeof Tasks>;
 
+/** Values by their names. */
+export const Outputs = z
+  .record(z.string(), z.unknown())
+  .describe('What a playbook set with `set_stats`, or the declared outputs of a step; up to 64 KiB');
+export type Outputs = z.infer<typeof Outputs>;
+
+export const OmittedOutputs = z
+  .record(z.string(), z.string())
+  .describe('Outputs that are not there although they were set, and why; absent if there are none');
+
 const ended = {
   rc: z.int().nullable(),
   stats: Stats,
   targets: z.record(z.string(), TargetResult).optional().describe('By host, of what runs on target hosts'),
+  outputs: Outputs.optional(),
+  outputs_omitted: OmittedOutputs.optional(),
   tasks: Tasks.optional().describe('Absent where nobody could tell'),
   started_at: z.string().nullable().describe('RFC 3339; null if it never started'),
   finished_at: z.string(),
@@ -58,3 +71,12 @@ export const Outcome = z.discriminatedUnion('status', [
   z.object({ status: z.literal('canceled'), reason: z.string(), ...ended }),
 ]);
 export type Outcome = z.infer<typeof Outcome>;
+
+/** What is kept of an outcome where there are many: without what hosts did, and without what it handed on. */
+export function inBrief(outcome: Outcome): Outcome {
+  const brief = { ...outcome, stats: {} };
+  delete brief.targets;
+  delete brief.outputs;
+  delete brief.outputs_omitted;
+  return brief;
+}

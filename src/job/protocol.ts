@@ -1,11 +1,15 @@
 import { titleOf, type JobKind, type JobSpec } from './spec.js';
 import { submittedOf, type SubmittedSpec } from './submitted.js';
 import type { HostStats, Outcome, TargetResult, Tasks } from './outcome.js';
+import type { StepInput } from './step-protocol.js';
 
 /** What the API, the workflow and the activities tell each other through Temporal. */
 
 /** The workflow type of a job. */
 export const jobWorkflowType = 'job';
+
+/** A worker that dies with a workflow task in hand must not hold up its job for the usual 10 s. */
+export const workflowTaskTimeoutMs = 5_000;
 
 /** Workflows and the search for a free node are served from here. */
 export const sharedTaskQueue = 'longhaul';
@@ -88,12 +92,14 @@ export interface LateResult {
   outcome: Outcome;
 }
 
-/** The argument of the job workflow. */
+/** The argument of the job workflow, and of that of a step. */
 export interface JobInput {
   tenant: string;
   playbook_name: string;
   name: string;
   spec: JobSpec;
+  /** Of a step: which one it is of the job of this name. */
+  step?: StepInput;
   /** How many jobs of the tenant may be placed or running at the same time, over all nodes. Absent: any number. */
   tenant_limit?: number;
   /** A job that ran without Temporal, and is entered when that is back. */

@@ -1,38 +1,32 @@
 import { z } from 'zod';
 import { AdoptSpec } from './kinds/adopt.js';
+import { withKind } from './kinds/by-field.js';
 import { PlaybookSpec } from './kinds/playbook.js';
-import { playbookNameOf } from './names.js';
+import { StepsSpec, type Step } from './kinds/steps.js';
 import { TaskSpec, taskTitle } from './kinds/task.js';
+import { playbookNameOf } from './names.js';
 
-/** What a job is, by the field that says what it does. */
-const kindOfField = { playbook: 'playbook', command: 'task', task: 'task', adopt: 'adopt' } as const;
 const titleCharacters = 200;
-const oneOfThem = `give one of ${Object.keys(kindOfField).join(', ')}`;
+const fields = ['playbook', 'command', 'task', 'adopt', 'steps'] as const;
+const oneOfThem = `give one of ${fields.join(', ')}`;
 
 /** What a caller asks for with `POST /jobs`. Unknown fields are refused. */
 export const JobSpec = z.preprocess(
-  withKind,
-  z.discriminatedUnion('kind', [PlaybookSpec, TaskSpec, AdoptSpec], { error: oneOfThem }),
+  withKind(fields),
+  z.discriminatedUnion('kind', [PlaybookSpec, TaskSpec, AdoptSpec, StepsSpec], { error: oneOfThem }),
 );
 export type JobSpec = z.output<typeof JobSpec>;
 
-export const jobKinds = ['playbook', 'task', 'adopt'] as const satisfies JobSpec['kind'][];
+export const jobKinds = ['playbook', 'task', 'adopt', 'steps'] as const satisfies JobSpec['kind'][];
 export type JobKind = JobSpec['kind'];
-
-/** The kind is told by the field that says what to do; specs of earlier versions have no other sign of it. */
-function withKind(given: unknown): unknown {
-  if (typeof given !== 'object' || given === null || Array.isArray(given) || 'kind' in given) return given;
-  const field = Object.keys(kindOfField).find((name) => name in given) as keyof typeof kindOfField | undefined;
-  return field === undefined ? given : { ...given, kind: kindOfField[field] };
-}
 
 /** The playbook_name of a job that was given none. */
 export function defaultPlaybookName(spec: JobSpec): string {
   return spec.kind === 'playbook' ? playbookNameOf(spec.playbook) : spec.kind;
 }
 
-/** What a job runs, in one line. */
-export function titleOf(spec: JobSpec): string {
+/** What a job or a step runs, in one line. */
+export function titleOf(spec: JobSpec | Step): string {
   switch (spec.kind) {
     case 'playbook':
       return spec.playbook;
@@ -40,6 +34,8 @@ export function titleOf(spec: JobSpec): string {
       return shortened(taskTitle(spec));
     case 'adopt':
       return `${spec.adopt.ansible_job_id} on ${spec.adopt.host}`;
+    case 'steps':
+      return shortened(`${spec.steps.length} step(s): ${spec.steps.map(({ name }) => name).join(', ')}`);
   }
 }
 

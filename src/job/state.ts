@@ -18,9 +18,13 @@ export type JobState =
  * @param fleet where a job that waits could be placed; null where that isn't known
  */
 export function stateOf(run: RunEvidence, attempt: AttemptEvidence | null, fleet: Fleet | null = null): JobState {
-  const state = run.closed === null ? openState(run, attempt, fleet) : closedState(run, run.closed, attempt);
-  if (run.failingTask === null || state.stage === 'ended') return state;
-  return { ...state, message: `The workflow of this job makes no progress: ${run.failingTask}` };
+  return withTrouble(run, run.closed === null ? openState(run, attempt, fleet) : closedState(run, run.closed, attempt));
+}
+
+/** A job whose workflow tasks fail says so. */
+export function withTrouble({ failingTask }: RunEvidence, state: JobState): JobState {
+  if (failingTask === null || state.stage === 'ended') return state;
+  return { ...state, message: `The workflow of this job makes no progress: ${failingTask}` };
 }
 
 /** Whether nothing of the job will change any more. */
@@ -149,8 +153,8 @@ function closedState(run: RunEvidence, closed: RunClose, attempt: AttemptEvidenc
   return abandonedState(closed, attempt?.outcome ?? null);
 }
 
-/** @param reason why it was canceled, where the history has it */
-function endedState(outcome: Outcome, reason: string | null): JobState {
+/** The state of what ended by itself. @param reason why it was canceled, where the history has it */
+export function endedState(outcome: Outcome, reason: string | null): JobState {
   switch (outcome.status) {
     case 'successful':
       return { status: 'successful', stage: 'ended', message: 'Successful', outcome };
@@ -167,14 +171,16 @@ function orphanedState(closed: RunClose, where: string, attempt: AttemptEvidence
   return { status: 'canceling', stage: 'ending', message, startedAt: attempt?.startedAt ?? null };
 }
 
-function abandonedState(closed: RunClose, outcome: Outcome | null): JobState {
+/** The state of what was closed from outside, when nothing of it lives. */
+export function abandonedState(closed: RunClose, outcome: Outcome | null): JobState {
   const message = closedBy(closed);
   if (closed.as === 'terminated' || closed.as === 'canceled')
     return { status: 'canceled', stage: 'ended', message, outcome };
   return { status: 'failed', stage: 'ended', message, failure: null, outcome };
 }
 
-function closedBy({ as, reason }: RunClose): string {
+/** How a run came to be closed from outside. */
+export function closedBy({ as, reason }: RunClose): string {
   if (as === 'terminated') return `Its workflow was terminated in Temporal: ${reason ?? 'no reason was given'}`;
   return `Its workflow was closed in Temporal (${as}) without an outcome${reason === null ? '' : `: ${reason}`}`;
 }

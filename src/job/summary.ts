@@ -31,7 +31,8 @@ const summaryFields = Object.keys(JobSummary.shape) as (keyof JobSummary)[];
 
 /** A list doesn't ask nodes: a run that was closed by somebody else counts as gone. */
 const gone: AttemptEvidence = { startedAt: null, outcome: null, over: true };
-const unread: OutputSummary = {
+/** Of a run whose output is not asked for. */
+export const unread: OutputSummary = {
   available: false,
   recentLines: [],
   text: null,

@@ -18,6 +18,11 @@ export function equals(attribute: string, value: string): string {
   return isOneOf(attribute, [value]);
 }
 
+/** The attribute begins with this. */
+export function startsWith(attribute: string, value: string): string {
+  return incomparable.test(value) ? nothing : `${attribute} STARTS_WITH ${quoted([value])}`;
+}
+
 /** The attribute has one of these values. */
 export function isOneOf(attribute: string, values: readonly string[]): string {
   const comparable = values.filter((value) => !incomparable.test(value));

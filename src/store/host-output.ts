@@ -3,7 +3,7 @@ import { readRecord } from '../ansible/records.js';
 import { namesIn } from '../disk/durable.js';
 import { TargetResult } from '../job/outcome.js';
 import { hostFilesOf, hostOfFolder } from './host-files.js';
-import { joined, openText, textOf, type TextFile } from './text-file.js';
+import { endsLine, joined, openText, textOf, type TextFile } from './text-file.js';
 
 /** The hosts of an attempt on target hosts, as far as this node has watched them. */
 export async function hostsIn(folder: string): Promise<string[]> {
@@ -48,10 +48,4 @@ async function headingOf(folder: string, host: string): Promise<string> {
   if (result === undefined || result === 'corrupt') return `${host} | RUNNING`;
   const rc = result.rc === null ? '' : ` | rc=${result.rc}`;
   return `${host} | ${result.failure?.kind.toUpperCase() ?? (result.changed === true ? 'CHANGED' : result.status.toUpperCase())}${rc}`;
-}
-
-async function endsLine(part: TextFile): Promise<boolean> {
-  const last = new Uint8Array(1);
-  await part.read(last, 0, 1, part.size - 1);
-  return last[0] === 0x0a;
 }

@@ -4,12 +4,13 @@ import { tasksIn } from '../ansible/tasks.js';
 import type { OutputSummary } from '../job/document.js';
 import type { Tasks } from '../job/outcome.js';
 import { hostsIn, openAllHosts, openHost } from './host-output.js';
-import { openText, type TextFile } from './text-file.js';
+import { endsLine, joined, openText, textOf, type TextFile } from './text-file.js';
 
 const chunkBytes = 64 * 1024;
 /** How much of the output a document has. */
 export const documentBytes = 64 * 1024;
 const recentLines = 20;
+const headingCharacters = 79;
 const newline = 0x0a;
 
 /** What one host printed. */
@@ -18,26 +19,10 @@ export interface OutputPart {
   stream: 'stdout' | 'stderr';
 }
 
-/** What an attempt printed, and did, as its folder has it. Nothing here reads a whole file into memory. */
-export class StoredOutput {
-  /**
-   * @param folder of the attempt on this node
-   * @param part of what runs on target hosts: what one of them printed; all, if not given
-   */
-  constructor(
-    private readonly folder: string,
-    private readonly part?: OutputPart,
-  ) {}
-
-  /** Whether the attempt runs on target hosts, this one among them. */
-  async hasHost(host: string): Promise<boolean> {
-    return (await hostsIn(this.folder)).includes(host);
-  }
-
-  /** The same output, but of one host. */
-  of(part: OutputPart): StoredOutput {
-    return new StoredOutput(this.folder, part);
-  }
+/** A text that may be large, as it is now: nothing here reads a whole file into memory. */
+export class StoredText {
+  /** @param open undefined where there is nothing */
+  constructor(readonly open: () => Promise<TextFile | undefined>) {}
 
   /** The size of the output so far, in bytes. */
   async size(): Promise<number> {
@@ -79,20 +64,63 @@ export class StoredOutput {
     });
   }
 
+  private withText<T>(use: (text: TextFile | undefined) => Promise<T>): Promise<T> {
+    return this.open().then((text) => closing(text, () => use(text)));
+  }
+}
+
+/** What an attempt printed, and did, as its folder has it. */
+export class StoredOutput extends StoredText {
+  /**
+   * @param folder of the attempt on this node
+   * @param part of what runs on target hosts: what one of them printed; all, if not given
+   */
+  constructor(
+    private readonly folder: string,
+    part?: OutputPart,
+  ) {
+    super(() => openOutput(folder, part));
+  }
+
+  /** Whether the attempt runs on target hosts, this one among them. */
+  async hasHost(host: string): Promise<boolean> {
+    return (await hostsIn(this.folder)).includes(host);
+  }
+
+  /** The same output, but of one host. */
+  of(part: OutputPart): StoredOutput {
+    return new StoredOutput(this.folder, part);
+  }
+
   /** How far the attempt came; null if its events don't tell. */
   work(): Promise<Tasks | null> {
     return tasksIn(this.folder);
   }
+}
 
-  private withText<T>(use: (text: TextFile | undefined) => Promise<T>): Promise<T> {
-    return this.open().then((text) => closing(text, () => use(text)));
-  }
+/** What attempts printed, one after another, each under a line that names it. */
+export function outputsOf(parts: readonly { title: string; output: StoredText | undefined }[]): StoredText {
+  return new StoredText(async () => {
+    const texts: TextFile[] = [];
+    for (const { title, output } of parts) {
+      const text = await output?.open();
+      texts.push(textOf(`${texts.length === 0 ? '' : '\n'}${heading(title)}\n`));
+      if (output === undefined) texts.push(textOf('(its output is not on this machine)\n'));
+      if (text !== undefined && text.size > 0) texts.push(text, textOf((await endsLine(text)) ? '' : '\n'));
+    }
+    return joined(texts);
+  });
+}
 
-  private async open(): Promise<TextFile | undefined> {
-    if (this.part !== undefined) return openHost(this.folder, this.part.host, this.part.stream);
-    const hosts = await hostsIn(this.folder);
-    return hosts.length > 0 ? openAllHosts(this.folder, hosts) : openText(path.join(this.folder, 'stdout.log'));
-  }
+/** As Ansible heads plays and tasks. */
+function heading(title: string): string {
+  return `${title} `.padEnd(headingCharacters, '*');
+}
+
+async function openOutput(folder: string, part: OutputPart | undefined): Promise<TextFile | undefined> {
+  if (part !== undefined) return openHost(folder, part.host, part.stream);
+  const hosts = await hostsIn(folder);
+  return hosts.length > 0 ? openAllHosts(folder, hosts) : openText(path.join(folder, 'stdout.log'));
 }
 
 async function closing<T>(text: TextFile | undefined, use: () => Promise<T>): Promise<T> {

@@ -1,7 +1,7 @@
 import { rename, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { jobFolder, runFolder } from '../ansible/folders.js';
+import { jobFolder, runFolder, stepFile } from '../ansible/folders.js';
 import { readRecord, Result } from '../ansible/records.js';
 import { namesIn, syncFolder } from '../disk/durable.js';
 import { isErrno } from '../disk/errno.js';
@@ -11,8 +11,9 @@ import { embeddedRetentionSeconds } from '../job/retention.js';
 
 const goneSuffix = '.gone';
 const Kept = z.object({ ttl: z.number().positive() });
+const Step = z.object({ runId: z.string(), name: z.string() });
 
-/** A run that has a folder on this machine. */
+/** A run that has a folder on this machine: of a job, or of a step of that job. */
 export interface StoredRun {
   job: JobName;
   runId: string;
@@ -46,6 +47,16 @@ export class RunFolders {
   async attempts(job: JobName, runId: string): Promise<number[]> {
     const names = await namesIn(runFolder(this.runsDir, { ...job, runId }));
     return names.filter((name) => /^[1-9]\d*$/.test(name)).map(Number);
+  }
+
+  /** What a run is of: the job whose folder it is in, or a step of that. */
+  async ownerOf({ job, runId }: StoredRun): Promise<JobName> {
+    const run = runFolder(this.runsDir, { ...job, runId });
+    for (const attempt of await this.attempts(job, runId)) {
+      const step = await readRecord(path.join(run, String(attempt)), stepFile, Step);
+      if (step !== undefined && step !== 'corrupt') return { ...job, step };
+    }
+    return job;
   }
 
   /**

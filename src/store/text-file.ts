@@ -72,3 +72,10 @@ export function joined(parts: readonly TextFile[]): TextFile {
     },
   };
 }
+
+/** Whether a text that is not empty ends with a whole line. */
+export async function endsLine(text: TextFile): Promise<boolean> {
+  const last = new Uint8Array(1);
+  await text.read(last, 0, 1, text.size - 1);
+  return last[0] === 0x0a;
+}

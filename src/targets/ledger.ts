@@ -67,9 +67,9 @@ export class TargetLedger {
     );
     const entries = await Promise.all(names.map((name) => readRecord(this.folder, name, Entry)));
     return entries.flatMap((entry) =>
-      entry === undefined || entry === 'corrupt' || entry.spec.kind === 'playbook'
-        ? []
-        : [{ ...entry, spec: entry.spec }],
+      entry !== undefined && entry !== 'corrupt' && (entry.spec.kind === 'task' || entry.spec.kind === 'adopt')
+        ? [{ ...entry, spec: entry.spec }]
+        : [],
     );
   }
 

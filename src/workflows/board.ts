@@ -1,5 +1,5 @@
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import type { Outcome } from '../job/outcome.js';
+import { inBrief, type Outcome } from '../job/outcome.js';
 import {
   toldSilences,
   type AttemptRecord,
@@ -57,12 +57,17 @@ export class Board {
     this.show();
   }
 
-  /** It was started, or has come far. What is said of another attempt than the current one is late. */
-  reached(milestone: Milestone): void {
-    if (this.progress.placement?.attempt !== milestone.attempt || this.progress.stage !== 'running') return;
-    if (this.milestone === null) this.attemptStarted(milestone.started_at);
+  /**
+   * It was started, or has come far. What is said of another attempt than the current one is late.
+   * @returns whether nothing was known yet of the attempt's start
+   */
+  reached(milestone: Milestone): boolean {
+    if (this.progress.placement?.attempt !== milestone.attempt || this.progress.stage !== 'running') return false;
+    const isNews = this.milestone === null;
+    if (isNews) this.attemptStarted(milestone.started_at);
     this.milestone = milestone;
     this.show();
+    return isNews;
   }
 
   /** Nothing is heard of its node. */
@@ -96,12 +101,12 @@ export class Board {
   /** The current attempt has an outcome. */
   attemptEnded({ attempt, node, outcome }: AttemptRecord): void {
     // What hosts did in earlier attempts stays in their folders: the memo must stay small.
-    this.progress.attempts = [...this.progress.attempts, { attempt, node, outcome: withoutHosts(outcome) }];
+    this.progress.attempts = [...this.progress.attempts, { attempt, node, outcome: inBrief(outcome) }];
   }
 
   /** What its node reported of an attempt that had been given up. */
   reportedLate(number: number, outcome: Outcome): void {
-    const late = withoutHosts(outcome);
+    const late = inBrief(outcome);
     this.progress.attempts = this.progress.attempts.map((record) =>
       record.attempt === number ? { ...record, late } : record,
     );
@@ -150,10 +155,4 @@ export class Board {
     const evidenceRunId = input.foreground === undefined ? workflowInfo().originalExecutionRunId : input.name;
     setCurrentDetails(detailsOf({ input, evidenceRunId, progress, milestone, silence, note, outcome }));
   }
-}
-
-function withoutHosts(outcome: Outcome): Outcome {
-  const slim = { ...outcome, stats: {} };
-  delete slim.targets;
-  return slim;
 }

@@ -22,15 +22,20 @@ export function detailsOf(known: Known): string {
   const { input, progress, milestone } = known;
   const { attempts } = progress;
   const placement = current(progress);
-  const job = jobIdOf({ playbookName: input.playbook_name, name: input.name });
-  const lines = [`**${headline(known)}**`, '', `- Job \`${job}\` of tenant \`${input.tenant}\`: ${whatOf(input.spec)}`];
+  const job = idOf(input);
+  const what = input.step === undefined ? 'Job' : 'Step';
+  const lines = [
+    `**${headline(known)}**`,
+    '',
+    `- ${what} \`${job}\` of tenant \`${input.tenant}\`: ${whatOf(input.spec)}`,
+  ];
   const why = whyItWaits(known);
   if (why !== null) lines.push(`- Why it waits: ${why}`);
   if (placement !== null) lines.push(`- Where: ${whereOf(placement)}, attempt ${placement.attempt}`);
   if (placement?.node != null) lines.push(...silenceOf(known, placement.node));
   if (milestone !== null && progress.stage === 'running') lines.push(`- How far: ${howFar(input.spec, milestone)}`);
   for (const { attempt, node, outcome } of attempts)
-    lines.push(`- Attempt ${attempt} on ${whereOf({ node })}: ${ending(outcome)}`);
+    lines.push(`- Attempt ${attempt} on ${whereOf({ node })}: ${endingInWords(outcome)}`);
   const written = lastWritten(known);
   if (written !== null) lines.push(`- Output: \`GET /api/v1/jobs/${job}/stdout\`, or ${onDisk(known, written)}`);
   return lines.join('\n').replace(/(T\d\d:\d\d:\d\d)\.\d+Z/g, '$1Z');
@@ -43,7 +48,7 @@ function silenceOf({ input, silence, progress }: Known, node: string): string[] 
     return [
       `- Its node has been silent again and again, last since ${silence.since}. Whether it is now is not told here any more: see the workflow \`node/${node}\`, or \`GET /api/v1/nodes\``,
     ];
-  const job = jobIdOf({ playbookName: input.playbook_name, name: input.name });
+  const job = idOf(input);
   const policy = 'on_node_lost' in input.spec ? input.spec.on_node_lost : 'wait';
   const byPolicy = {
     wait: 'it waits for its node, however long that takes (`on_node_lost: wait`)',
@@ -95,7 +100,7 @@ function headline(known: Known): string {
         ? 'Being canceled: its processes on its hosts are ended'
         : `Being canceled: ${where} ends its processes`;
     case 'ended':
-      return outcome === undefined ? 'Ended' : `Ended: ${ending(outcome)}`;
+      return outcome === undefined ? 'Ended' : `Ended: ${endingInWords(outcome)}`;
   }
 }
 
@@ -105,6 +110,7 @@ function isOfHosts({ kind }: JobSpec): boolean {
 
 function whatOf(spec: JobSpec): string {
   if (spec.kind === 'playbook') return `playbook \`${spec.playbook}\``;
+  if (spec.kind === 'steps') return titleOf(spec);
   const title = `\`${titleOf(spec).replaceAll('`', "'")}\``;
   return spec.kind === 'adopt' ? `watches the async job ${title}` : `${title} on hosts \`${spec.hosts}\``;
 }
@@ -136,7 +142,8 @@ function howFar(spec: JobSpec, { percent, message, at }: Milestone): string {
   return `${share}${when}${now}; newer figures are in the tab _Pending Activities_, at \`${isOfHosts(spec) ? 'runTargets' : 'run'}\``;
 }
 
-function ending(outcome: Outcome): string {
+/** How something ended, in one line. */
+export function endingInWords(outcome: Outcome): string {
   switch (outcome.status) {
     case 'successful':
       return `successful at ${outcome.finished_at}`;
@@ -145,6 +152,14 @@ function ending(outcome: Outcome): string {
     case 'canceled':
       return `canceled at ${outcome.finished_at}: ${outcome.reason}`;
   }
+}
+
+function idOf({ playbook_name: playbookName, name, step }: JobInput): string {
+  return jobIdOf({
+    playbookName,
+    name,
+    ...(step !== undefined && { step: { runId: step.run_id, name: step.name } }),
+  });
 }
 
 function onDisk({ input, evidenceRunId }: Known, { node, attempt }: Attempted): string {

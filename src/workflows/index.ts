@@ -1,3 +1,3 @@
-export { job } from './job.js';
+export { job, step } from './job.js';
 export { node } from './node.js';
 export { tenant } from './tenant.js';

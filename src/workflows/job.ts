@@ -5,12 +5,11 @@ import {
   defineQuery,
   defineSignal,
   proxyActivities,
-  proxyLocalActivities,
   setHandler,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { EngineActivities, NodeActivities, PlacementActivities } from '../activities/index.js';
+import type { NodeActivities, PlacementActivities } from '../activities/index.js';
 import type { Outcome } from '../job/outcome.js';
 import {
   nodeTaskQueue,
@@ -28,13 +27,23 @@ import {
 } from '../job/protocol.js';
 import type { PlaybookSpec } from '../job/kinds/playbook.js';
 import { backoffBeforeNext } from '../job/retry.js';
+import type { JobSpec } from '../job/spec.js';
+import { endOf, withDeclaredOutputs } from '../job/step-outcome.js';
+import type { StepEnd } from '../job/step-protocol.js';
 import { Admission } from './admission.js';
 import { Board } from './board.js';
 import { Interruptions, type GivenUp } from './interruptions.js';
 import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
 import { isResumed } from './resumed.js';
+import { startedBefore, wasStartedBefore } from './started-before.js';
+import { runSteps } from './steps.js';
 import { runOnTargets } from './targets.js';
+import { tellJob } from './tell-job.js';
 import { asksWhyCanceled, hasSearchAttributes } from './version.js';
+import { whyCanceled } from './why-canceled.js';
+
+/** What is done in one place, not by others that it waits for. */
+type WorkSpec = Exclude<JobSpec, { kind: 'steps' }>;
 
 /**
  * One run of a job: place an attempt, run it, and again if its policy says so; then close as the job ended.
@@ -42,15 +51,33 @@ import { asksWhyCanceled, hasSearchAttributes } from './version.js';
  */
 export async function job(given: JobInput): Promise<Outcome> {
   const input = withKind(given);
+  const { spec } = input;
+  return close(spec.kind === 'steps' ? await runSteps(input, spec) : (await runWork(input, spec)).outcome);
+}
+
+/** A step of a job: the same work, which is told to the job that waits for it. */
+export async function step(input: JobInput): Promise<StepEnd> {
+  const { spec, step: asked } = input;
+  if (spec.kind === 'steps' || asked === undefined) throw ApplicationFailure.nonRetryable('a step has no steps');
+  // What is known to have ended without this run is only put on record.
+  const known = (await wasStartedBefore(asked)) ? { foreground: { attempts: [], outcome: startedBefore() } } : {};
+  const { outcome, attempt } = await runWork({ ...input, ...known }, spec);
+  return endOf(asked.outputs, close(outcome), attempt);
+}
+
+async function runWork(input: JobInput, spec: WorkSpec): Promise<{ outcome: Outcome; attempt: number | null }> {
   const board = new Board(input);
   setHandler(defineQuery<JobProgress>(progressQuery), () => board.progress);
-  setHandler(defineSignal<[Milestone]>(signals.milestone), (milestone) => board.reached(milestone));
+  setHandler(defineSignal<[Milestone]>(signals.milestone), (milestone) => {
+    if (board.reached(milestone) && input.step !== undefined) tellJob(input, input.step, milestone.started_at);
+  });
   setHandler(defineSignal<[NodeSilence]>(signals.nodeSilent), (silence) => board.nodeIsSilent(silence));
   setHandler(defineSignal<[string]>(signals.nodeBack), (node) => board.nodeIsBack(node));
   setHandler(defineSignal<[LateResult]>(signals.late), ({ attempt, outcome }) => board.reportedLate(attempt, outcome));
-  const outcome = input.foreground === undefined ? await runAdmitted(input, board) : entered(input.foreground, board);
+  const outcome =
+    input.foreground === undefined ? await runAdmitted(input, spec, board) : entered(input.foreground, board);
   board.ended(outcome);
-  return close(outcome);
+  return { outcome, attempt: board.progress.attempts.at(-1)?.attempt ?? null };
 }
 
 /** Runs that were begun when there were only playbooks don't say their kind. */
@@ -80,13 +107,12 @@ function entered({ attempts, outcome }: NonNullable<JobInput['foreground']>, boa
  * The root only listens for a cancel. All activities are out of its reach, because Temporal would answer "canceled" for
  * one that is between attempts while its process runs on (R5).
  */
-async function runAdmitted(input: JobInput, board: Board): Promise<Outcome> {
-  const { spec } = input;
+async function runAdmitted(input: JobInput, spec: WorkSpec, board: Board): Promise<Outcome> {
   const interruptions = new Interruptions('on_node_lost' in spec ? spec.on_node_lost : 'wait');
   return CancellationScope.nonCancellable(async () => {
     const admission = new Admission(input);
     const admitted = await admission.obtain(board, interruptions.canceled);
-    const outcome = admitted ? await runToTheEnd(input, board, interruptions) : neverStarted();
+    const outcome = admitted ? await runToTheEnd(input, spec, board, interruptions) : neverStarted();
     await admission.release();
     return withReason(outcome, board);
   });
@@ -96,16 +122,15 @@ async function runAdmitted(input: JobInput, board: Board): Promise<Outcome> {
 async function withReason(outcome: Outcome, board: Board): Promise<Outcome> {
   const isTold = board.progress.attempts.at(-1)?.outcome.status === 'canceled';
   if (outcome.status !== 'canceled' || isTold || !asksWhyCanceled()) return outcome;
-  const { cancelReason } = proxyLocalActivities<EngineActivities>({
-    startToCloseTimeout: '10s',
-    retry: { backoffCoefficient: 1 },
-  });
-  const { workflowId, runId } = workflowInfo();
-  return { ...outcome, reason: await cancelReason({ workflowId, runId }) };
+  return { ...outcome, reason: await whyCanceled() };
 }
 
-async function runToTheEnd(input: JobInput, board: Board, interruptions: Interruptions): Promise<Outcome> {
-  const { spec } = input;
+async function runToTheEnd(
+  input: JobInput,
+  spec: WorkSpec,
+  board: Board,
+  interruptions: Interruptions,
+): Promise<Outcome> {
   if (spec.kind === 'task' || spec.kind === 'adopt') return runOnTargets(input, spec, board, interruptions);
   for (let number = 1; ; number++) {
     const { outcome, further } = await attempt(input, spec, number, board, interruptions);
@@ -138,7 +163,8 @@ async function attempt(
   // Nothing was scheduled that could start it; a reservation that was made is dropped by its node's sweep.
   if (placed === 'canceled') return { outcome: neverStarted(), further: 'never' };
   if ('lost' in placed) return { outcome: failed('lost', placed.lost), further: 'never' };
-  const ended = await watch(spec, placed, board, interruptions);
+  const { outcome, further } = await watch(spec, placed, board, interruptions);
+  const ended = { outcome: withDeclaredOutputs(input.step?.outputs ?? [], outcome), further };
   board.attemptEnded({ attempt: number, node: placed.node, outcome: ended.outcome });
   return ended;
 }

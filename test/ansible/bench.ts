@@ -76,7 +76,8 @@ export async function placed({ context }: Bench, { request }: Job): Promise<Atte
   const placement = await place(context, request, request.run_id);
   if ('lost' in placement) throw new Error(placement.lost);
   const { workflow_id, run_id } = request;
-  return { ...placement, workflow_id, run_id, timeout: request.input.spec.timeout ?? null };
+  const { spec } = request.input;
+  return { ...placement, workflow_id, run_id, timeout: 'timeout' in spec ? (spec.timeout ?? null) : null };
 }
 
 /** One attempt in a temporary folder, and all that a test wants to see or do about it. */

@@ -22,8 +22,8 @@ describe('the description of the API', () => {
     }
     expect(description.components.schemas).toHaveProperty('JobSpec');
     const kinds = description.components.schemas.JobSpec.oneOf;
-    expect(kinds.map(({ properties }: any) => properties.kind.enum[0])).toEqual(['playbook', 'task', 'adopt']);
-    expect(kinds.map(({ required }: any) => required)).toEqual([['playbook'], undefined, ['adopt']]);
+    expect(kinds.map(({ properties }: any) => properties.kind.enum[0])).toEqual(['playbook', 'task', 'adopt', 'steps']);
+    expect(kinds.map(({ required }: any) => required)).toEqual([['playbook'], undefined, ['adopt'], ['steps']]);
   });
 
   it('is shown by a page that loads nothing from elsewhere', async () => {

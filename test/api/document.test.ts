@@ -232,7 +232,8 @@ describe('a job that ended', () => {
       runOf({ closed: closedAs('completed'), memo: { placement, attempts, outcome: successful } }),
     );
     expect(document).toMatchObject({ status: 'successful', failure: null, error: null, attempt: 1 });
-    expect(document.result).toEqual({ rc: 0, stdout: 'x\n', stdout_truncated: false, stats: { a: counters } });
+    const result = { rc: 0, stdout: 'x\n', stdout_truncated: false, stats: { a: counters }, outputs: {} };
+    expect(document.result).toEqual(result);
     expect(document.hosts).toEqual({ a: { status: 'ok', ...counters } });
     expect(document.progress).toMatchObject({ percent: 100, tasks_done: 3, tasks_total: 3 });
   });

@@ -40,3 +40,36 @@ it('what would take too much room in each list is left out, and nothing else', (
   expect(shown).not.toHaveProperty('extra_vars');
   expect(shown).not.toHaveProperty('tags');
 });
+
+it('of the steps of a job it shows the same, and no arguments of modules', () => {
+  const spec = JobSpec.parse({
+    extra_vars: { token: 'hunter2' },
+    steps: [
+      { name: 'make', playbook: 'make.yml', extra_vars: { password: 'hunter2' }, outputs: ['version'] },
+      {
+        name: 'tell',
+        task: { module: 'ansible.builtin.uri', args: { password: 'hunter2' } },
+        inventory: { all: { vars: { token: 'hunter2' } } },
+        needs: ['make'],
+        on_failure: 'continue',
+      },
+    ],
+  });
+  const shown = submittedOf(spec);
+  expect(JSON.stringify(shown)).not.toContain('hunter2');
+  expect(shown).not.toHaveProperty('inventory');
+  expect(shown).toMatchObject({
+    extra_vars: ['token'],
+    steps: [
+      { name: 'make', kind: 'playbook', title: 'make.yml', extra_vars: ['password'], outputs: ['version'] },
+      {
+        name: 'tell',
+        kind: 'task',
+        title: 'ansible.builtin.uri',
+        inventory: null,
+        needs: ['make'],
+        on_failure: 'continue',
+      },
+    ],
+  });
+});

@@ -122,7 +122,33 @@ const scenarios: Record<Recorded, () => Promise<Job>> = {
     for (const { job_id } of jobs) await service.ended(job_id);
     return { job_id: 'tenant/default', run_id: '' };
   },
+  steps: () => twoSteps('steps'),
+  async step() {
+    const job = await twoSteps('of-a-step');
+    await service.ended(job.job_id);
+    return { job_id: `default/steps/of-a-step/${job.run_id}/second`, run_id: '' };
+  },
+  async 'steps-canceled'() {
+    const steps = [service.gated('begun'), { name: 'after', playbook: 'hello.yml', needs: ['begun'] }];
+    const job = await service.submit({ name: 'steps-canceled', steps });
+    await begun('begun');
+    await cancel(job);
+    return job;
+  },
 };
+
+/** A job of two steps, the second of which gets a word from the first. */
+function twoSteps(name: string): Promise<Job> {
+  const word = (step: string, more: object): object => ({
+    name: step,
+    playbook: 'hand_on.yml',
+    extra_vars: { word: step },
+    outputs: ['words'],
+    ...more,
+  });
+  const extra_vars = { trace: path.join(service.folder, name) };
+  return service.submit({ name, extra_vars, steps: [word('first', {}), word('second', { needs: ['first'] })] });
+}
 
 /** A job of which lists say that it runs. */
 async function listed(name: string): Promise<Job> {

@@ -17,4 +17,7 @@ export const recordedHistories = [
   'admitted',
   'node',
   'tenant',
+  'steps',
+  'step',
+  'steps-canceled',
 ] as const;

@@ -1,23 +1,32 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { parseWorkflowId, type JobName } from '../../job/names.js';
-import type { Outcome } from '../../job/outcome.js';
 import { jobWorkflowType, sharedTaskQueue } from '../../job/protocol.js';
+import { stepWorkflowType } from '../../job/step-protocol.js';
 import { all, equals, isBefore, isOneOf, isUnset } from '../../job/visibility.js';
+import type { StoredRun } from '../../store/run-folders.js';
 import type { NodeContext } from '../context.js';
+import { EvidenceInUse } from './evidence-in-use.js';
 import { removeForgotten } from './left-files.js';
-import { mayLive } from './liveness.js';
-import { findRun, isAway, isInvalid, listRuns, memoOf, requestDeletion, runsOf } from './temporal-runs.js';
+import { isOver } from './liveness.js';
+import { deleteOrphanedStep, stepsThatGoWith } from './steps.js';
+import {
+  closedStatuses,
+  findRun,
+  isAway,
+  isInvalid,
+  listRuns,
+  memoOf,
+  requestDeletion,
+  runsOf,
+} from './temporal-runs.js';
 
 /** How long deleted runs are waited for before the one that is to go after them; then the next clean-up goes on. */
 const patienceMs = 10_000;
 const lookMs = 200;
 
-const closedJobs = all(
-  equals('WorkflowType', jobWorkflowType),
-  equals('TaskQueue', sharedTaskQueue),
-  isOneOf('ExecutionStatus', ['Completed', 'Failed', 'Canceled', 'Terminated', 'TimedOut']),
-);
+const closed = (type: string): string =>
+  all(equals('WorkflowType', type), equals('TaskQueue', sharedTaskQueue), isOneOf('ExecutionStatus', closedStatuses));
 
 /**
  * Deletes from Temporal the runs whose `ttl` has passed since their end. With the latest run of a job goes the whole job, that
@@ -26,13 +35,17 @@ const closedJobs = all(
  */
 export async function deleteExpiredRuns(context: NodeContext, signal: AbortSignal): Promise<void> {
   const now = new Date();
-  const queries = [
-    all(closedJobs, isBefore('expires_at', now.toISOString())),
+  const expired = [
+    isBefore('expires_at', now.toISOString()),
     // Closed without their last workflow task: terminated, mostly.
-    all(closedJobs, isUnset('expires_at')),
+    isUnset('expires_at'),
   ];
   try {
-    for (const query of queries) await deleteListed(context, query, now, signal);
+    for (const condition of expired) {
+      await forEachExpired(context, all(closed(jobWorkflowType), condition), now, signal, deleteExpired);
+      // These go with their jobs, unless somebody has deleted the job in Temporal.
+      await forEachExpired(context, all(closed(stepWorkflowType), condition), now, signal, deleteOrphanedStep);
+    }
   } catch (error) {
     // The search attribute comes with the first job.
     if (!isInvalid(error)) throw error;
@@ -40,13 +53,19 @@ export async function deleteExpiredRuns(context: NodeContext, signal: AbortSigna
   }
 }
 
-async function deleteListed(context: NodeContext, query: string, now: Date, signal: AbortSignal): Promise<void> {
+async function forEachExpired(
+  context: NodeContext,
+  query: string,
+  now: Date,
+  signal: AbortSignal,
+  remove: (context: NodeContext, job: JobName, run: WorkflowExecutionInfo) => Promise<void>,
+): Promise<void> {
   for await (const run of listRuns(context, query)) {
     signal.throwIfAborted();
     const job = parseWorkflowId(run.workflowId);
     if (job === undefined || !hasExpired(run, now)) continue;
     try {
-      await deleteExpired(context, job, run);
+      await remove(context, job, run);
     } catch (error) {
       if (isAway(error)) throw error;
       context.log.error({ err: error, ...job, runId: run.runId }, 'an expired run could not be deleted');
@@ -72,52 +91,38 @@ async function deleteExpired(context: NodeContext, job: JobName, run: WorkflowEx
     const own = await findRun(context, job, run.runId);
     if (own?.evidenceRunId === latest.evidenceRunId) return;
   }
+  const steps = await stepsThatGoWith(context, job, run);
+  if (!(await areDeleted(context, steps))) return;
   await requestDeletion(context, job, run.runId);
   context.log.info({ ...job, runId: run.runId }, 'deleted a run whose ttl has passed');
 }
 
 /** Deletes all runs of a job but the latest; whether they are gone. */
 async function deleteOlder(context: NodeContext, job: JobName, latestRunId: string): Promise<boolean> {
-  const older: string[] = [];
+  const older: StoredRun[] = [];
+  const steps: StoredRun[] = [];
   for await (const run of runsOf(context, job)) {
     if (run.runId === latestRunId) continue;
     if (run.closeTime === undefined || !(await isOver(context, job, run))) return false;
-    older.push(run.runId);
+    older.push({ job, runId: run.runId });
+    steps.push(...(await stepsThatGoWith(context, job, run)));
   }
-  for (const runId of older) await requestDeletion(context, job, runId);
+  for (const runs of [steps, older]) if (!(await areDeleted(context, runs))) return false;
+  // They may have a longer `ttl` than the job's latest run, with which all goes.
+  const evidence = new EvidenceInUse(context);
+  for (const { runId } of [...steps, ...older]) await removeForgotten(context, { job, runId }, evidence);
+  return true;
+}
+
+/** Deletes runs from Temporal; whether they are gone. */
+async function areDeleted(context: NodeContext, runs: readonly StoredRun[]): Promise<boolean> {
+  for (const { job, runId } of runs) await requestDeletion(context, job, runId);
   const until = Date.now() + patienceMs;
-  for (const runId of older) {
+  for (const { job, runId } of runs) {
     while ((await findRun(context, job, runId)) !== undefined) {
       if (Date.now() >= until) return false;
       await delay(lookMs);
     }
-    // They may have a longer `ttl` than the job's latest run, with which all goes.
-    await removeForgotten(context, { job, runId });
   }
   return true;
-}
-
-/**
- * Whether nothing of a closed run lives. One that closed by itself has said so. Of one that was closed in Temporal, and
- * of an attempt that was given up, only the node can tell; where it never comes back, Temporal's retention ends the matter.
- */
-async function isOver(context: NodeContext, job: JobName, run: WorkflowExecutionInfo): Promise<boolean> {
-  const { placement, attempts = [], outcome } = memoOf(run);
-  const nodes = attempts.filter(({ outcome }) => isNodeLost(outcome)).map(({ node }) => node);
-  if (outcome === undefined && placement != null) nodes.push(placement.node);
-  if (nodes.length === 0) return true;
-  // Without a node it was on target hosts: whoever has watched it there knows.
-  const isHere = (node: string | null): boolean | Promise<boolean> =>
-    node === null ? hasWatched(context, job, run) : node === context.nodeId;
-  for (const node of nodes) if (!(await isHere(node))) return false;
-  const known = await findRun(context, job, run.runId);
-  return known === undefined || !(await mayLive(context, { job, runId: known.evidenceRunId }));
-}
-
-async function hasWatched({ folders }: NodeContext, job: JobName, run: WorkflowExecutionInfo): Promise<boolean> {
-  return (await folders.attempts(job, run.runId)).length > 0;
-}
-
-function isNodeLost(outcome: Outcome): boolean {
-  return outcome.status === 'failed' && outcome.failure.kind === 'node_lost';
 }

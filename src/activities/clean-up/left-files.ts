@@ -1,3 +1,4 @@
+import { jobOfStep } from '../../job/names.js';
 import { isOneOf } from '../../job/visibility.js';
 import type { StoredRun } from '../../store/run-folders.js';
 import type { NodeContext } from '../context.js';
@@ -69,15 +70,19 @@ export class LeftFiles {
   }
 }
 
-/** Removes the files of a run, unless Temporal has it, or one that goes on with it, or something of it may live. */
+/** Removes the files of a run, unless Temporal has it, or one that goes on with it or shows it, or something of it may live. */
 export async function removeForgotten(
   context: NodeContext,
   run: StoredRun,
   evidence = new EvidenceInUse(context),
 ): Promise<void> {
-  const { job, runId } = run;
+  const { runId } = run;
+  const owner = await context.folders.ownerOf(run);
   // Visibility, which evidence rests on, may lag; a run's own record doesn't.
-  if ((await findRun(context, job, runId)) !== undefined || (await evidence.of(job)).has(runId)) return;
+  if ((await findRun(context, owner, runId)) !== undefined || (await evidence.of(owner)).has(runId)) return;
+  // A step's stay as long as its job, which shows them.
+  const { step } = owner;
+  if (step !== undefined && (await evidence.of(jobOfStep(owner))).has(step.runId)) return;
   if (await mayLive(context, run)) return;
-  await context.folders.remove(job, runId);
+  await context.folders.remove(run.job, runId);
 }

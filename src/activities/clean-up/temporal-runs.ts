@@ -1,7 +1,7 @@
 import { isGrpcServiceError, type WorkflowExecutionInfo } from '@temporalio/client';
-import { workflowIdOf, type JobName } from '../../job/names.js';
+import { parseWorkflowId, stepsPrefixOf, workflowIdOf, type JobName, type StepName } from '../../job/names.js';
 import type { JobMemo } from '../../job/protocol.js';
-import { equals } from '../../job/visibility.js';
+import { equals, startsWith } from '../../job/visibility.js';
 import type { NodeContext } from '../context.js';
 import { describeWorkflow } from '../engine.js';
 
@@ -11,6 +11,9 @@ const pageSize = 200;
 const grpc = { INVALID_ARGUMENT: 3, NOT_FOUND: 5 };
 /** DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE. */
 const away = [4, 8, 10, 14];
+
+/** What Temporal's visibility calls runs of ours that have closed; others may go on: one that was paused, too. */
+export const closedStatuses = ['Completed', 'Failed', 'Canceled', 'Terminated', 'TimedOut'];
 
 /** What clean-up needs to know of a run. */
 export interface KnownRun {
@@ -53,6 +56,20 @@ export async function* listRuns({ client }: NodeContext, query: string): AsyncGe
 /** All runs of a job. */
 export function runsOf(context: NodeContext, job: JobName): AsyncGenerator<WorkflowExecutionInfo> {
   return listRuns(context, equals('WorkflowId', workflowIdOf(job)));
+}
+
+/** A run of a step. */
+export interface StepRun {
+  name: JobName & { step: StepName };
+  run: WorkflowExecutionInfo;
+}
+
+/** All runs of the steps of a job's run. */
+export async function* stepsOf(context: NodeContext, job: JobName, evidenceRunId: string): AsyncGenerator<StepRun> {
+  for await (const run of listRuns(context, startsWith('WorkflowId', stepsPrefixOf(job, evidenceRunId)))) {
+    const name = parseWorkflowId(run.workflowId);
+    if (name?.step?.runId === evidenceRunId) yield { name: { ...name, step: name.step }, run };
+  }
 }
 
 /** Has Temporal delete a closed run, by its id; it is gone somewhat later. No error if it is gone already. */

@@ -4,7 +4,8 @@ import { isForeground, type AttemptEvidence, type RunEvidence } from '../../job/
 import { workflowIdOf, type JobName } from '../../job/names.js';
 import { isFinished, isWaitingForSlot, placementOf, stateOf, watchingOf, type JobState } from '../../job/state.js';
 import { progressOfAll, unknownProgress, type LiveProgress } from '../../job/progress.js';
-import { listedState, summaryOf, type JobSummary } from '../../job/summary.js';
+import { listedState, summaryOf, unread, type JobSummary } from '../../job/summary.js';
+import { stateOfSteps, type StepEvidence } from '../../job/steps-state.js';
 import type { AttemptStore } from '../../store/attempts.js';
 import type { StoredOutput } from '../../store/output.js';
 import { linksOf } from '../links.js';
@@ -15,6 +16,9 @@ import type { ListedRun } from '../temporal/listed-runs.js';
 import { enteredRun } from '../temporal/enter.js';
 import type { Nodes } from '../temporal/nodes.js';
 import { SharedCalls } from '../temporal/shared-calls.js';
+import { StepsOfRuns } from '../temporal/specs.js';
+import { keyOfLastAttempt, outputOfSteps } from './output.js';
+import { documentsOfSteps, evidenceOfSteps, progressOfSteps } from './steps.js';
 
 /** How many finished runs' output is remembered. */
 const rememberedOutputs = 200;
@@ -23,12 +27,15 @@ const rememberedOutputs = 200;
 export interface SeenRun {
   run: RunEvidence;
   state: JobState;
+  /** Of a run of several steps. */
+  steps?: StepEvidence[];
 }
 
 /** Looks at jobs: what Temporal knows, joined with what the attempts' folders show. */
 export class Jobs {
   readonly #calls = new SharedCalls<SeenRun | undefined>();
   readonly #outputs = new Map<string, OutputSummary>();
+  readonly #specs: StepsOfRuns;
 
   /** @param temporalUi the base of links into Temporal's Web UI, if there is one */
   constructor(
@@ -37,20 +44,39 @@ export class Jobs {
     private readonly nodes: Nodes,
     private readonly foreground: Pick<Foreground, 'evidence'>,
     private readonly temporalUi: string | undefined,
-  ) {}
+  ) {
+    this.#specs = new StepsOfRuns(temporal);
+  }
 
   /** A run as it is now, never older than the question; the latest without `runId`. Undefined if there is none. */
   see(job: JobName, runId?: string): Promise<SeenRun | undefined> {
     return this.#calls.get(`${workflowIdOf(job)} ${runId ?? ''}`, async () => {
       const run = await this.#find(job, runId);
-      return run === undefined ? undefined : { run, state: await this.#state(run) };
+      if (run === undefined) return undefined;
+      return run.memo.kind === 'steps' ? this.#seeSteps(run) : { run, state: await this.#state(run) };
     });
   }
 
   /** The document of a run. */
-  async document({ run, state }: SeenRun): Promise<JobDocument> {
+  async document(seen: SeenRun): Promise<JobDocument> {
+    const { run, state } = seen;
     const temporalUi = isForeground(run) ? undefined : this.temporalUi;
-    return documentOf(run, state, await this.#output(run, state), linksOf(run, isCancelable(state), temporalUi));
+    const links = linksOf(run, isCancelable(state), temporalUi);
+    if (seen.steps === undefined) return documentOf(run, state, await this.#output(seen), links);
+    const steps = await documentsOfSteps(run, seen.steps, (step) => this.#unread(step));
+    const progress = { ...progressOfSteps(steps), message: null };
+    return documentOf(run, state, { ...(await this.#output(seen)), progress }, links, steps);
+  }
+
+  async #seeSteps(run: RunEvidence): Promise<SeenRun> {
+    const steps = await evidenceOfSteps(run, await this.#specs.of(run), (step) => this.see(step));
+    return { run, steps, state: stateOfSteps(run, steps) };
+  }
+
+  /** The document of a run without what it printed. */
+  async #unread({ run, state }: SeenRun): Promise<JobDocument> {
+    const progress = isFinished(state) ? unknownProgress : await this.#progress(run);
+    return documentOf(run, state, { ...unread, progress }, linksOf(run, isCancelable(state), undefined));
   }
 
   /** Until Temporal has a job that ran in the foreground, it is what its record says. */
@@ -89,22 +115,30 @@ export class Jobs {
     return { startedAt: null, outcome: null, over: !isHeld };
   }
 
-  async #output(run: RunEvidence, state: JobState): Promise<OutputSummary> {
+  async #output(seen: SeenRun): Promise<OutputSummary> {
+    const { run, state, steps } = seen;
     const remembered = this.#outputs.get(run.runId);
     if (remembered !== undefined) return remembered;
     const finished = isFinished(state);
-    const output = await this.#readOutput(run, finished);
+    const output = await (steps === undefined
+      ? this.#readOutput(run, finished)
+      : this.#readOutputOfSteps(run, steps, finished));
     if (finished) this.#remember(run.runId, output);
     return output;
+  }
+
+  async #readOutputOfSteps(run: RunEvidence, steps: StepEvidence[], finished: boolean): Promise<OutputSummary> {
+    const output = await outputOfSteps(this.store, run, steps);
+    const summary = output?.isHere === true ? await output.text.summary(finished) : nothingStored(finished);
+    return { ...summary, progress: unknownProgress };
   }
 
   async #readOutput(run: RunEvidence, finished: boolean): Promise<OutputSummary> {
     const key = keyOfLastAttempt(run);
     const stored = key === null ? undefined : await this.store.output(key);
     const progress = finished ? await progressAtEnd(run, stored) : await this.#progress(run);
-    if (stored === undefined)
-      return { available: false, recentLines: [], text: finished ? '' : null, truncated: false, progress };
-    return { ...(await stored.summary(finished)), progress };
+    const summary = stored === undefined ? nothingStored(finished) : await stored.summary(finished);
+    return { ...summary, progress };
   }
 
   /** How far the attempt under way is: by its folder where that is here, else as its node told last. */
@@ -123,20 +157,14 @@ export class Jobs {
   }
 }
 
+function nothingStored(finished: boolean): Omit<OutputSummary, 'progress'> {
+  return { available: false, recentLines: [], text: finished ? '' : null, truncated: false };
+}
+
 /** How far a job came: as its outcome has it, else by the events of its last attempt. */
 async function progressAtEnd({ memo }: RunEvidence, stored: StoredOutput | undefined): Promise<LiveProgress> {
   const tasks = memo.outcome?.tasks ?? (await stored?.work());
   return tasks == null ? unknownProgress : { ...unknownProgress, tasksDone: tasks.done, tasksTotal: tasks.total };
-}
-
-function keyOfLastAttempt(run: RunEvidence): Parameters<AttemptStore['output']>[0] | null {
-  const attempt = lastAttemptOf(run);
-  return attempt === null ? null : { ...run.job, runId: run.evidenceRunId, attempt };
-}
-
-/** The number of the current or last attempt that was placed; null if none was. */
-export function lastAttemptOf(run: RunEvidence): number | null {
-  return placementOf(run)?.attempt ?? run.memo.attempts?.at(-1)?.attempt ?? null;
 }
 
 /** Whether the attempts of a run live in folders of a node; else they are on target hosts. */

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isForeground, type RunEvidence } from '../../job/evidence.js';
 import { jobIdOf, workflowIdOf, type JobName } from '../../job/names.js';
+import { stepsInMemo } from '../../job/step-protocol.js';
 import type { ApiContext } from '../context.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode, type Temporal } from '../temporal/connection.js';
 import { describeRun } from '../temporal/describe.js';
-import { runIdsOf } from '../temporal/runs.js';
+import { runIdsOf, stepRunsOf } from '../temporal/runs.js';
 
 /** How long a deletion is waited for: Temporal deletes a run that has just closed only when its other queues are done with it. */
 const patienceMs = 60_000;
@@ -24,13 +25,9 @@ export async function removeJob(context: ApiContext, latest: RunEvidence): Promi
   const until = Date.now() + patienceMs;
   // By their ends: what goes on after a Reset was created as long ago as what was reset, before the runs between the two.
   const older = (await closedRuns(context, job)).filter((run) => run.runId !== runId && endOf(run) <= endOf(latest));
-  await deleteRuns(
-    temporal,
-    job,
-    older.map((run) => run.runId),
-    until,
-  );
-  await deleteRuns(temporal, job, [runId], until);
+  await deleteSteps(temporal, job, [...older, latest], until);
+  await deleteRuns(temporal, refsOf(older), until);
+  await deleteRuns(temporal, refsOf([latest]), until);
   await removeForgottenFiles(context, job);
 }
 
@@ -49,14 +46,11 @@ export function stillEntering(job: JobName): Problem {
  * @throws Problem `job-deleting` when Temporal takes longer than a minute
  */
 export async function removeLeftovers(context: ApiContext, job: JobName): Promise<boolean> {
+  const until = Date.now() + patienceMs;
   const runs = await closedRuns(context, job);
-  await deleteRuns(
-    context.temporal,
-    job,
-    runs.map(({ runId }) => runId),
-    Date.now() + patienceMs,
-  );
-  return (await removeForgottenFiles(context, job)) || runs.length > 0;
+  const steps = await deleteSteps(context.temporal, job, 'all', until);
+  await deleteRuns(context.temporal, refsOf(runs), until);
+  return (await removeForgottenFiles(context, job)) || runs.length > 0 || steps > 0;
 }
 
 /** The runs of a job that have closed. */
@@ -73,10 +67,46 @@ function endOf({ closed }: RunEvidence): string {
   return closed?.at ?? '';
 }
 
+/**
+ * Deletes the steps that have closed of these runs; how many.
+ * @param runs 'all' where no run of the job is left to tell
+ */
+async function deleteSteps(
+  engine: Temporal,
+  job: JobName,
+  runs: readonly RunEvidence[] | 'all',
+  until: number,
+): Promise<number> {
+  if (runs !== 'all' && !runs.some(({ memo }) => memo.kind === 'steps')) return 0;
+  const isOfThese = ({ step }: JobName): boolean =>
+    runs === 'all' || runs.some(({ evidenceRunId }) => evidenceRunId === step?.runId);
+  const listed = (await stepRunsOf(engine, job)).filter((run) => isOfThese(run.job));
+  // One that has just closed may not be listed yet; its job knows it.
+  const noted = runs === 'all' ? [] : runs.flatMap(notedSteps);
+  const all = new Map([...noted, ...listed].map((run) => [run.runId, run]));
+  const closed: RunRef[] = [];
+  for (const run of all.values()) if ((await describeRun(engine, run.job, run.runId))?.closed != null) closed.push(run);
+  await deleteRuns(engine, closed, until);
+  return closed.length;
+}
+
+function notedSteps({ job, evidenceRunId, memo }: RunEvidence): RunRef[] {
+  return [...stepsInMemo(memo)].flatMap(([name, { run_id: runId }]) =>
+    runId === '' ? [] : [{ job: { ...job, step: { runId: evidenceRunId, name } }, runId }],
+  );
+}
+
+/** A run of a job, or of a step. */
+type RunRef = Pick<RunEvidence, 'job' | 'runId'>;
+
+function refsOf(runs: readonly RunEvidence[]): RunRef[] {
+  return runs.map(({ job, runId }) => ({ job, runId }));
+}
+
 /** Deletes runs, and waits until Temporal knows them no more. */
-async function deleteRuns(engine: Temporal, job: JobName, runIds: string[], until: number): Promise<void> {
-  await Promise.all(runIds.map((id) => requestDeletion(engine, job, id)));
-  for (const id of runIds) await untilGone(engine, job, id, until);
+async function deleteRuns(engine: Temporal, runs: readonly RunRef[], until: number): Promise<void> {
+  await Promise.all(runs.map((run) => requestDeletion(engine, run)));
+  for (const run of runs) await untilGone(engine, run, until);
 }
 
 /** Removes the files of runs that Temporal no longer knows, unless something of them lives. Whether there were any. */
@@ -86,15 +116,18 @@ async function removeForgottenFiles(context: ApiContext, job: JobName): Promise<
   const inUse = new Set(listed.map((run) => run?.evidenceRunId));
   let removed = false;
   for (const id of await folders.of(job)) {
+    const owner = await folders.ownerOf({ job, runId: id });
+    // A step's stay as long as its job, which shows them.
+    if (inUse.has(owner.step?.runId ?? id)) continue;
     // One that has just started may not be listed yet.
-    if (inUse.has(id) || (await describeRun(temporal, job, id)) !== undefined || (await store.isHeld(id))) continue;
+    if ((await describeRun(temporal, owner, id)) !== undefined || (await store.isHeld(id))) continue;
     await folders.remove(job, id);
     removed = true;
   }
   return removed;
 }
 
-async function requestDeletion(engine: Temporal, job: JobName, runId: string): Promise<void> {
+async function requestDeletion(engine: Temporal, { job, runId }: RunRef): Promise<void> {
   const { namespace } = engine;
   const workflowExecution = { workflowId: workflowIdOf(job), runId };
   try {
@@ -104,7 +137,7 @@ async function requestDeletion(engine: Temporal, job: JobName, runId: string): P
   }
 }
 
-async function untilGone(engine: Temporal, job: JobName, runId: string, until: number): Promise<void> {
+async function untilGone(engine: Temporal, { job, runId }: RunRef, until: number): Promise<void> {
   while ((await describeRun(engine, job, runId)) !== undefined) {
     if (Date.now() >= until) {
       throw new Problem('job-deleting', `${jobIdOf(job)} is still being deleted. Repeat the request to wait for it`, {

@@ -4,10 +4,10 @@ import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { abandonJob as abandon } from '../jobs/abandon.js';
 import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
+import { findLatest, seeAgain } from '../jobs/find.js';
 import { limitBody, requireJson } from '../json-body.js';
 import { problemAnswers } from '../problem-answers.js';
-import { JobIdParameter, jobOfPath, requireLatest, RunParameter } from '../request.js';
-import { seeRun } from './get-job.js';
+import { JobIdParameter, namedInPath, RunParameter } from '../request.js';
 
 const AbandonBody = z.strictObject({
   reason: z.string().trim().min(1).max(1000).openapi({ description: 'How it is known that nothing of it runs' }),
@@ -34,10 +34,8 @@ const route = createRoute({
 /** `POST /jobs/{job_id}/abandon`: an operator says that the node of a job won't come back. */
 export function abandonJob(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
-    const seen = await seeRun(context, jobOfPath(c), undefined);
-    requireLatest(seen, c.req.valid('query').run);
+    const seen = await findLatest(context.jobs, namedInPath(c), c.req.valid('query').run);
     await abandon(context, seen, c.req.valid('json').reason);
-    const after = await seeRun(context, seen.run.job, seen.run.runId);
-    return c.json(acknowledgementOf(await context.jobs.document(after)), 202);
+    return c.json(acknowledgementOf(await context.jobs.document(await seeAgain(context.jobs, seen))), 202);
   });
 }

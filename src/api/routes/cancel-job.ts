@@ -6,11 +6,11 @@ import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
 import { cancelJob as cancel } from '../jobs/cancel.js';
+import { findLatest, seeAgain } from '../jobs/find.js';
 import { limitBody, requireJson } from '../json-body.js';
 import { problemAnswers } from '../problem-answers.js';
 import { Problem } from '../problem.js';
-import { JobIdParameter, jobOfPath, requireLatest, RunParameter } from '../request.js';
-import { seeRun } from './get-job.js';
+import { JobIdParameter, namedInPath, RunParameter } from '../request.js';
 
 const CancelBody = z.strictObject({
   reason: z.string().max(1000).optional().openapi({ description: 'Kept with the job' }),
@@ -40,14 +40,11 @@ const route = createRoute({
 /** `POST /jobs/{job_id}/cancel`: asks for the end of a job; 409 when it has finished. */
 export function cancelJob(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
-    const job = jobOfPath(c);
-    const seen = await seeRun(context, job, undefined);
-    requireLatest(seen, c.req.valid('query').run);
+    const seen = await findLatest(context.jobs, namedInPath(c), c.req.valid('query').run);
     const { reason, kill = false } = c.req.valid('json');
     if (isFinished(seen.state) || !(await cancel(context, seen, { reason, kill }))) {
-      throw new Problem('job-finished', `${jobIdOf(job)} has finished; there is nothing to cancel`);
+      throw new Problem('job-finished', `${jobIdOf(seen.run.job)} has finished; there is nothing to cancel`);
     }
-    const after = await seeRun(context, job, seen.run.runId);
-    return c.json(acknowledgementOf(await context.jobs.document(after)), 202);
+    return c.json(acknowledgementOf(await context.jobs.document(await seeAgain(context.jobs, seen))), 202);
   });
 }

@@ -1,14 +1,16 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { jobIdOf, type JobName } from '../../job/names.js';
 import { isFinished } from '../../job/state.js';
 import type { Api } from '../app.js';
 import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
 import { cancelJob } from '../jobs/cancel.js';
+import { findLatest, seeAgain } from '../jobs/find.js';
 import { removeJob, removeLeftovers } from '../jobs/remove.js';
 import { problemAnswers } from '../problem-answers.js';
-import { JobIdParameter, jobOfPath, requireLatest, RunParameter } from '../request.js';
-import { seeRun } from './get-job.js';
+import { Problem } from '../problem.js';
+import { JobIdParameter, namedInPath, RunParameter } from '../request.js';
 
 const route = createRoute({
   method: 'delete',
@@ -28,17 +30,25 @@ const route = createRoute({
 /** `DELETE /jobs/{job_id}`: cancels what has not finished, deletes what has. */
 export function deleteJob(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
-    const job = jobOfPath(c);
-    const latest = await context.jobs.see(job);
-    if (latest === undefined && (await removeLeftovers(context, job))) return c.body(null, 204);
-    let seen = latest ?? (await seeRun(context, job, undefined));
-    requireLatest(seen, c.req.valid('query').run);
+    const { job, step } = namedInPath(c);
+    if (step !== undefined) throw partOf(job, step);
+    const isThere = (await context.jobs.see(job)) !== undefined;
+    if (!isThere && (await removeLeftovers(context, job))) return c.body(null, 204);
+    const seen = await findLatest(context.jobs, { job }, c.req.valid('query').run);
     if (!isFinished(seen.state)) {
       await cancelJob(context, seen, { reason: undefined, kill: false });
-      seen = await seeRun(context, job, seen.run.runId);
-      return c.json(acknowledgementOf(await context.jobs.document(seen)), 202);
+      return c.json(acknowledgementOf(await context.jobs.document(await seeAgain(context.jobs, seen))), 202);
     }
     await removeJob(context, seen.run);
     return c.body(null, 204);
   });
+}
+
+function partOf(job: JobName, step: string): Problem {
+  const jobId = jobIdOf(job);
+  return new Problem(
+    'part-of-a-job',
+    `Step ${step} is deleted with its job: DELETE ${jobId}. To end the step alone, POST ${jobId}:${step}/cancel`,
+    { members: { job_id: jobId } },
+  );
 }

@@ -1,14 +1,12 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { JobDocument } from '../../job/document.js';
-import { jobIdOf, type JobName } from '../../job/names.js';
 import type { Api } from '../app.js';
 import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
-import type { SeenRun } from '../jobs/jobs.js';
+import { findRun, seeAgain } from '../jobs/find.js';
 import { waitForEnd } from '../jobs/wait.js';
 import { problemAnswers } from '../problem-answers.js';
-import { jobNotFound } from '../problem.js';
-import { isRunId, JobIdParameter, jobOfPath, preferredWait, RunParameter, WaitParameter } from '../request.js';
+import { JobIdParameter, namedInPath, preferredWait, RunParameter, WaitParameter } from '../request.js';
 
 const route = createRoute({
   method: 'get',
@@ -32,21 +30,13 @@ const route = createRoute({
 /** `GET /jobs/{job_id}`: the job document, at once or when the job ended. */
 export function getJob(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
-    const job = jobOfPath(c);
     const { wait, run } = c.req.valid('query');
     const seconds = wait ?? preferredWait(c.req.valid('header').prefer) ?? 0;
-    let seen = await seeRun(context, job, run);
+    let seen = await findRun(context.jobs, namedInPath(c), run);
     if (seconds > 0 && seen.run.closed === null) {
-      await waitForEnd(context, job, seen.run.runId, seconds * 1000, c.req.raw.signal);
-      seen = await seeRun(context, job, seen.run.runId);
+      await waitForEnd(context, seen.run.job, seen.run.runId, seconds * 1000, c.req.raw.signal);
+      seen = await seeAgain(context.jobs, seen);
     }
     return c.json(await context.jobs.document(seen), 200);
   });
-}
-
-/** The run that is asked for, or the latest. @throws Problem `job-not-found` */
-export async function seeRun({ jobs }: ApiContext, job: JobName, runId: string | undefined): Promise<SeenRun> {
-  const seen = runId !== undefined && !isRunId(runId) ? undefined : await jobs.see(job, runId);
-  if (seen === undefined) throw jobNotFound(runId === undefined ? jobIdOf(job) : `${jobIdOf(job)}, run ${runId}`);
-  return seen;
 }

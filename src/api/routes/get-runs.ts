@@ -4,11 +4,11 @@ import { isForeground } from '../../job/evidence.js';
 import type { Api } from '../app.js';
 import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
+import { findRun } from '../jobs/find.js';
 import type { SeenRun } from '../jobs/jobs.js';
 import { problemAnswers } from '../problem-answers.js';
-import { JobIdParameter, jobOfPath } from '../request.js';
+import { JobIdParameter, namedInPath } from '../request.js';
 import { runIdsOf } from '../temporal/runs.js';
-import { seeRun } from './get-job.js';
 
 const maxRuns = 100;
 const atOnce = 8;
@@ -34,6 +34,7 @@ const route = createRoute({
   method: 'get',
   path: '/api/v1/jobs/{job_id}/runs',
   summary: "A job's runs",
+  description: "Of a step: its own, in the job's latest run.",
   ...requireScope('jobs:read'),
   request: { params: JobIdParameter },
   responses: {
@@ -45,8 +46,8 @@ const route = createRoute({
 /** `GET /jobs/{job_id}/runs`: every time that the job was run. */
 export function getRuns(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
-    const job = jobOfPath(c);
-    const latest = await seeRun(context, job, undefined);
+    const latest = await findRun(context.jobs, namedInPath(c));
+    const { job } = latest.run;
     const listed = isForeground(latest.run) ? [] : await runIdsOf(context.temporal, job);
     const older = listed.filter((runId) => runId !== latest.run.runId);
     const items = [await summaryOf(context, latest)];

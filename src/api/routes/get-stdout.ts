@@ -1,15 +1,16 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { jobIdOf } from '../../job/names.js';
-import type { OutputPart, StoredOutput } from '../../store/output.js';
+import type { OutputPart, StoredText } from '../../store/output.js';
 import type { Api } from '../app.js';
 import { parseRange, type ByteRange } from '../byte-range.js';
 import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
-import { lastAttemptOf, type SeenRun } from '../jobs/jobs.js';
+import { findRun } from '../jobs/find.js';
+import type { SeenRun } from '../jobs/jobs.js';
+import { lastAttemptOf, outputOfSteps } from '../jobs/output.js';
 import { problemAnswers } from '../problem-answers.js';
 import { Problem } from '../problem.js';
-import { JobIdParameter, jobOfPath, RunParameter } from '../request.js';
-import { seeRun } from './get-job.js';
+import { JobIdParameter, namedInPath, RunParameter } from '../request.js';
 
 const StdoutParameters = z.strictObject({
   tail: z.coerce.number().int().min(0).max(1_000_000_000).optional().openapi({ description: 'Only the last N lines' }),
@@ -54,9 +55,8 @@ const route = createRoute({
 export function getStdout(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
     const { tail, run, attempt, host, stream = 'stdout' } = c.req.valid('query');
-    const seen = await seeRun(context, jobOfPath(c), run);
-    const all = await findOutput(context, seen, attempt);
-    const output = host === undefined ? all : await ofHost(all, seen, { host, stream });
+    const seen = await findRun(context.jobs, namedInPath(c), run);
+    const output = await findOutput(context, seen, attempt, host === undefined ? undefined : { host, stream });
     const whole = await wholeOf(output, tail);
     // With If-Range the client may hold a part of something else: we give no validators, so it gets everything.
     const range =
@@ -69,14 +69,14 @@ export function getStdout(app: Api, context: ApiContext): void {
   });
 }
 
-async function wholeOf(output: StoredOutput | undefined, tail: number | undefined): Promise<ByteRange> {
+async function wholeOf(output: StoredText | undefined, tail: number | undefined): Promise<ByteRange> {
   if (output === undefined) return { start: 0, end: 0 };
   const end = await output.size();
   return { start: tail === undefined ? 0 : await output.startOfTail(tail, end), end };
 }
 
 /** @param output undefined: without a body */
-function answer(output: StoredOutput | undefined, whole: ByteRange, range: ByteRange | undefined): Response {
+function answer(output: StoredText | undefined, whole: ByteRange, range: ByteRange | undefined): Response {
   const size = whole.end - whole.start;
   const part = range ?? { start: 0, end: size };
   const length = part.end - part.start;
@@ -91,33 +91,32 @@ function answer(output: StoredOutput | undefined, whole: ByteRange, range: ByteR
   return new Response(body as ReadableStream | null, { status: range === undefined ? 200 : 206, headers });
 }
 
-/** The output that is asked for; undefined while there is none because no attempt was placed yet. */
+/**
+ * The output that is asked for; undefined while there is none because no attempt was placed yet.
+ * @throws Problem `output-not-found`
+ */
 async function findOutput(
   { store }: ApiContext,
-  { run }: SeenRun,
+  { run, steps }: SeenRun,
   wanted: number | undefined,
-): Promise<StoredOutput | undefined> {
-  const last = lastAttemptOf(run);
+  part: OutputPart | undefined,
+): Promise<StoredText | undefined> {
+  const none = (why: string): Problem => new Problem('output-not-found', `No output of ${jobIdOf(run.job)}: ${why}`);
+  const last = steps === undefined ? lastAttemptOf(run) : 1;
   const attempt = wanted ?? last;
   if (attempt === null) return undefined;
-  const output =
-    attempt > (last ?? 0) ? undefined : await store.output({ ...run.job, runId: run.evidenceRunId, attempt });
-  if (output !== undefined) return output;
-  const why =
-    attempt > (last ?? 0)
-      ? `there is no attempt ${attempt}`
-      : `the folder of attempt ${attempt} is not on this machine`;
-  throw new Problem('output-not-found', `No output of ${jobIdOf(run.job)}: ${why}`);
-}
-
-/** @throws Problem `output-not-found` for a host that the attempt does not run on */
-async function ofHost(
-  output: StoredOutput | undefined,
-  { run }: SeenRun,
-  part: OutputPart,
-): Promise<StoredOutput | undefined> {
-  if (output === undefined || (await output.hasHost(part.host))) return output?.of(part);
-  throw new Problem('output-not-found', `No output of ${jobIdOf(run.job)}: it does not run on a host ${part.host}`);
+  if (attempt > (last ?? 0)) throw none(`there is no attempt ${attempt}`);
+  if (steps !== undefined) {
+    if (part !== undefined) throw none(`hosts are those of its steps`);
+    const outputs = await outputOfSteps(store, run, steps);
+    if (outputs?.isHere === false) throw none('the folders of its steps are not on this machine');
+    return outputs?.text;
+  }
+  const output = await store.output({ ...run.job, runId: run.evidenceRunId, attempt });
+  if (output === undefined) throw none(`the folder of attempt ${attempt} is not on this machine`);
+  if (part === undefined) return output;
+  if (!(await output.hasHost(part.host))) throw none(`it does not run on a host ${part.host}`);
+  return output.of(part);
 }
 
 function outOfRange(size: number): Problem {

@@ -40,7 +40,9 @@ const SubmitHeaders = z.object({
 
 /** A playbook's path is judged before the rest of the body, so that one that leaves the folder is always a 400. */
 const refuseForeignPlaybook: MiddlewareHandler = async (c, next) => {
-  refusePathOutside((await c.req.json<{ playbook?: unknown } | null>())?.playbook);
+  const body = await c.req.json<{ playbook?: unknown; steps?: unknown } | null>();
+  const steps = Array.isArray(body?.steps) ? (body.steps as ({ playbook?: unknown } | null)[]) : [];
+  for (const work of [body, ...steps]) refusePathOutside(work?.playbook);
   await next();
 };
 
@@ -77,8 +79,7 @@ export function postJob(app: Api, context: ApiContext): void {
     const asked = c.req.valid('json');
     const { sync, wait } = c.req.valid('query');
     const { 'idempotency-key': key, prefer } = c.req.valid('header');
-    if (asked.kind === 'playbook') await requirePlaybook(context.playbooksDir, asked.playbook);
-    await requireInventory(context.inventoriesDir, asked.inventory);
+    await requireFiles(context, asked);
     await requireHosts(context.targetHosts, asked, context.log);
     const { ttl } = await c.req.json<{ ttl?: unknown }>();
     requireScopeFor(asked, callerOf(c).scopes);
@@ -118,9 +119,20 @@ export function postJob(app: Api, context: ApiContext): void {
   });
 }
 
+/** Makes sure that the playbooks and inventory files are there. @throws Problem `playbook-not-found`, `invalid-request` */
+async function requireFiles({ playbooksDir, inventoriesDir }: ApiContext, spec: JobSpec): Promise<void> {
+  const steps = spec.kind === 'steps' ? spec.steps : [];
+  for (const work of [spec, ...steps]) if (work.kind === 'playbook') await requirePlaybook(playbooksDir, work.playbook);
+  await requireInventory(inventoriesDir, spec.inventory);
+  for (const [index, { inventory }] of steps.entries())
+    await requireInventory(inventoriesDir, inventory, ['steps', index]);
+}
+
 /** Work on hosts by command is more than what playbooks allow: it has a scope of its own. @throws Problem `missing-scope` */
-function requireScopeFor({ kind }: JobSpec, scopes: readonly Scope[]): void {
-  if (kind !== 'playbook' && !allows(scopes, 'tasks:run')) throw missingScope('tasks:run', scopes);
+function requireScopeFor(spec: JobSpec, scopes: readonly Scope[]): void {
+  const works = spec.kind === 'steps' ? spec.steps : [spec];
+  const isPlain = works.every(({ kind }) => kind === 'playbook');
+  if (!isPlain && !allows(scopes, 'tasks:run')) throw missingScope('tasks:run', scopes);
 }
 
 function jobOf(tenant: string, spec: JobSpec, key: string | undefined): JobName {

@@ -6,16 +6,22 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import proto, { type temporal } from '@temporalio/proto';
 import type { EndedJob } from '../../foreground/foreground.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
-import { jobWorkflowType, sharedTaskQueue, memoAtStart, type JobInput } from '../../job/protocol.js';
+import {
+  jobWorkflowType,
+  memoAtStart,
+  sharedTaskQueue,
+  workflowTaskTimeoutMs,
+  type JobInput,
+} from '../../job/protocol.js';
 import { attributesAtStart } from '../../job/search-attributes.js';
 import { titleOf, type JobSpec } from '../../job/spec.js';
 import { Problem } from '../problem.js';
+import { askedFor } from './asked-for.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 
 const { WorkflowIdConflictPolicy, WorkflowIdReusePolicy } = proto.temporal.api.enums.v1;
 const failureType = 'temporal.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure';
 const startTimeoutMs = 10_000;
-const workflowTaskTimeoutMs = 5000;
 /** Temporal refuses payloads of 2 MiB. */
 const payloadBytes = 1_900_000;
 
@@ -107,7 +113,6 @@ async function startRequest(
     memo: { fields: await encodeMapToPayloads<string>(converter, memo) },
     workflowIdConflictPolicy: WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
     workflowIdReusePolicy: reusePolicy(spec.when_finished),
-    // A worker that dies with a workflow task in hand must not hold up its job for the usual 10 s.
     workflowTaskTimeout: msToTs(workflowTaskTimeoutMs),
     searchAttributes: { indexedFields: encodeUnifiedSearchAttributes(attributesAtStart(input)) },
     priority: {
@@ -120,29 +125,6 @@ async function startRequest(
       details: (await encodeToPayloads(converter, askedFor(spec)))?.[0] ?? null,
     },
   };
-}
-
-/** What was asked for, for Temporal's Web UI; the variables, which may be secret, are left to the input. */
-function askedFor(spec: JobSpec): string {
-  const { timeout, priority, retry } = spec;
-  const lines = [
-    ...workIn(spec),
-    `- Priority ${priority} of 5; ${timeout === undefined ? 'no timeout' : `timeout ${timeout} s`}; at most ${retry.max_attempts} attempt(s)`,
-  ];
-  return lines.join('\n');
-}
-
-function workIn(spec: JobSpec): string[] {
-  const on = typeof spec.inventory === 'string' ? `\`${spec.inventory}\`` : 'an inventory of its own';
-  if (spec.kind === 'adopt') return [`- Watches an async job that was started elsewhere: ${titleOf(spec)}`];
-  if (spec.kind === 'task') return [`- \`${titleOf(spec).replaceAll('`', "'")}\` on \`${spec.hosts}\` of ${on}`];
-  const { playbook, limit, tags, skip_tags, check } = spec;
-  return [
-    `- Playbook \`${playbook}\` on ${on}${limit === undefined ? '' : `, limited to \`${limit}\``}`,
-    ...(tags.length > 0 ? [`- Tags: \`${tags.join(', ')}\``] : []),
-    ...(skip_tags.length > 0 ? [`- Skipped tags: \`${skip_tags.join(', ')}\``] : []),
-    ...(check ? ['- Check mode: nothing is changed'] : []),
-  ];
 }
 
 function reusePolicy(whenFinished: JobSpec['when_finished']): temporal.api.enums.v1.WorkflowIdReusePolicy {

@@ -9,7 +9,7 @@ import { refusedVariable } from '../variables.js';
 export const tenYears = 10 * 365 * 24 * 3600;
 const metadataBytes = 16 * 1024;
 
-const Name = z.string().refine(isName, { error: nameRule });
+export const Name = z.string().refine(isName, { error: nameRule });
 
 const ExtraVars = z.record(z.string(), z.unknown()).superRefine((variables, context) => {
   for (const [name, value] of Object.entries(variables)) {

@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { JobSpec } from '../../src/job/spec.js';
+
+const play = (name: string, more: object = {}): object => ({ name, playbook: 'site.yml', ...more });
+const refusals = (steps: object[]): string[] =>
+  JobSpec.safeParse({ steps }).error?.issues.map(({ path, message }) => `${path.join('/')}: ${message}`) ?? [];
+
+it('steps that could not be run in any order are refused, each where it is wrong', () => {
+  expect(refusals([play('a'), play('b', { needs: ['a'] })])).toEqual([]);
+  expect(refusals([play('a'), play('a')])).toEqual([expect.stringContaining('steps/1/name: another step')]);
+  expect(refusals([play('a', { needs: ['x'] })])).toEqual(['steps/0/needs/0: there is no step "x"']);
+  expect(refusals([play('a', { needs: ['b'] }), play('b', { needs: ['a'] })])).toEqual([
+    'steps/0/needs: it needs itself: a needs b needs a',
+  ]);
+});
+
+it('outputs that could not be handed on are refused', () => {
+  const refused = (step: object): string[] => refusals([{ name: 'a', ...step }]);
+  expect(refused({ playbook: 'site.yml', outputs: ['ansible_host'] })).toHaveLength(1);
+  expect(refused({ command: 'true', outputs: ['word'] })).toEqual([expect.stringContaining('steps/0/outputs: only')]);
+  const two = [play('a', { outputs: ['word'] }), play('b', { outputs: ['word'] }), play('c', { needs: ['a', 'b'] })];
+  expect(refusals(two)).toEqual([expect.stringContaining('both have the output "word"')]);
+});
