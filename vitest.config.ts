@@ -4,7 +4,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const long = [
   'test/ansible/agent-kills.test.ts',
   'test/ansible/agent-targets.test.ts',
-  'test/service/target-kills.test.ts',
+  'test/collection/reservation.test.ts',
   'test/targets/ansible.test.ts',
 ];
 

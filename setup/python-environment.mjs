@@ -24,7 +24,9 @@ export async function installPython(root, { env, development, keepOpen }) {
   if (!development) return;
 
   say('Installing Python packages for development');
-  await run('Installing Python packages for development', ...pip(join(root, '.venv')), developmentRequirements);
+  // Most of what comes along is never imported, and compiling it takes longer than installing it.
+  const install = [...pip(join(root, '.venv')), developmentRequirements, '--no-compile'];
+  await run('Installing Python packages for development', ...install);
   const stamp = readStamp(stampFile(root));
   writeStamp(stampFile(root), { ...stamp, development: hashOf(root, [developmentRequirements]) });
 }

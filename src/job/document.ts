@@ -165,7 +165,7 @@ export function documentOf(
   const times = orderedTimes(run, state, outcome);
   const stats = outcome?.stats ?? {};
   const failure = state.status === 'failed' ? state.failure : null;
-  const done = outcome?.targets === undefined ? progress.tasksDone : Object.keys(outcome.targets).length;
+  const done = hostsDone(outcome) ?? progress.tasksDone;
   return {
     job_id: jobIdOf(job),
     run_id: run.runId,
@@ -210,6 +210,12 @@ function resultOf(outcome: Outcome | null, { text, truncated }: OutputSummary): 
   const { rc = null, stats = {}, outputs = {}, outputs_omitted } = outcome ?? {};
   const omitted = outputs_omitted === undefined ? {} : { outputs_omitted };
   return { rc, stdout: text ?? '', stdout_truncated: truncated, stats, outputs, ...omitted };
+}
+
+/** On how many hosts work on target hosts has ended; undefined of other work. */
+function hostsDone(outcome: Outcome | null): number | undefined {
+  if (outcome?.targets === undefined) return undefined;
+  return Object.keys(outcome.targets).length + (outcome.targets_omitted ?? 0);
 }
 
 /** Whether the state's message is what the playbook does, as last heard, and not what hinders it. */

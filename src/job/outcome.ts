@@ -54,6 +54,7 @@ const ended = {
   rc: z.int().nullable(),
   stats: Stats,
   targets: z.record(z.string(), TargetResult).optional().describe('By host, of what runs on target hosts'),
+  targets_omitted: z.int().optional().describe('How many hosts are not among `targets`, which have a limit'),
   outputs: Outputs.optional(),
   outputs_omitted: OmittedOutputs.optional(),
   tasks: Tasks.optional().describe('Absent where nobody could tell'),
@@ -76,6 +77,7 @@ export type Outcome = z.infer<typeof Outcome>;
 export function inBrief(outcome: Outcome): Outcome {
   const brief = { ...outcome, stats: {} };
   delete brief.targets;
+  delete brief.targets_omitted;
   delete brief.outputs;
   delete brief.outputs_omitted;
   return brief;

@@ -11,7 +11,7 @@ export function outcomeOfTargets(targets: Record<string, TargetResult>, at: stri
   const ended = {
     rc: rcOf(results),
     stats: {},
-    targets: boundedTargets(targets),
+    ...boundedTargets(targets),
     started_at: earliest(results),
     finished_at: latest(results) ?? at,
     leftovers: [],
@@ -43,12 +43,13 @@ export function endedByCancel(targets: Record<string, TargetResult>): Record<str
 }
 
 /** As many hosts as fit, those in trouble first. */
-function boundedTargets(targets: Record<string, TargetResult>): Record<string, TargetResult> {
+function boundedTargets(targets: Record<string, TargetResult>): Pick<Outcome, 'targets' | 'targets_omitted'> {
   let left = targetsBytes;
   const fitting = Object.entries(targets)
     .sort(([, one], [, other]) => troubleOf(other) - troubleOf(one))
     .filter((entry) => (left -= JSON.stringify(entry).length) > 0);
-  return Object.fromEntries(fitting);
+  const omitted = Object.keys(targets).length - fitting.length;
+  return { targets: Object.fromEntries(fitting), ...(omitted > 0 && { targets_omitted: omitted }) };
 }
 
 /** How much a host deserves to be shown before others. */

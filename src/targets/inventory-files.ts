@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
+import { stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { inventoryOf } from '../ansible/inventory.js';
 import { unsafeYaml } from '../ansible/unsafe-yaml.js';
-import { createOnce, makeFolder } from '../disk/durable.js';
+import { createOnce, makeFolder, namesIn, removeIfThere } from '../disk/durable.js';
+import { isErrno } from '../disk/errno.js';
 import type { Inventory } from '../job/inventory.js';
+
+const keptMs = 3_600_000;
 
 /** Inventories and variables that came with jobs, as files for Ansible: the same one for the same content. */
 export class InventoryFiles {
@@ -23,11 +27,27 @@ export class InventoryFiles {
     return Object.keys(variables).length === 0 ? null : this.file(unsafeYaml(variables));
   }
 
+  /** Removes those that were not asked for in the last hour. They may have secrets in them. */
+  async removeUnused(): Promise<void> {
+    const latest = Date.now() - keptMs;
+    for (const name of await namesIn(this.folder)) {
+      const file = path.join(this.folder, name);
+      const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Infinity }));
+      if (mtimeMs < latest) await removeIfThere(file);
+    }
+  }
+
   private async file(content: string): Promise<string> {
     const name = createHash('sha256').update(content).digest('hex').slice(0, 32);
     const file = path.join(this.folder, `${name}.yml`);
-    await makeFolder(this.folder);
-    await createOnce(file, content);
+    try {
+      const now = new Date();
+      await utimes(file, now, now);
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw error;
+      await makeFolder(this.folder);
+      await createOnce(file, content);
+    }
     return file;
   }
 }

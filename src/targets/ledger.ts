@@ -62,8 +62,17 @@ export class TargetLedger {
 
   /** Those that nobody here watches now. */
   async left(): Promise<LedgerEntry[]> {
+    return this.read((name) => !this.watched.has(name));
+  }
+
+  /** All that is not cleaned up yet. */
+  async all(): Promise<LedgerEntry[]> {
+    return this.read(() => true);
+  }
+
+  private async read(isWanted: (name: string) => boolean): Promise<LedgerEntry[]> {
     const names = (await namesIn(this.folder)).filter(
-      (name) => name.endsWith('.json') && !name.startsWith('.') && !this.watched.has(name),
+      (name) => name.endsWith('.json') && !name.startsWith('.') && isWanted(name),
     );
     const entries = await Promise.all(names.map((name) => readRecord(this.folder, name, Entry)));
     return entries.flatMap((entry) =>

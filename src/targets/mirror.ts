@@ -1,4 +1,5 @@
-import { appendFile, open, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { makeFolder } from '../disk/durable.js';
 import { isErrno } from '../disk/errno.js';
@@ -37,14 +38,25 @@ export class Mirror {
     if (known < 0 || known >= data.length) return true;
     const rest = data.subarray(known, known + mirroredBytes - this.size);
     try {
-      await appendFile(this.file, rest, { mode: 0o600 });
-      this.size += rest.length;
+      await this.write(rest);
       return true;
     } catch (error) {
       if (!isErrno(error, 'ENOSPC', 'EDQUOT', 'EIO')) throw error;
-      // A part of it may be there.
-      this.size = await sizeOf(this.file);
       return false;
+    }
+  }
+
+  /** Where it belongs, so that two which copy the same output at once write the same bytes to the same place. */
+  private async write(data: Buffer): Promise<void> {
+    const file = await open(this.file, constants.O_WRONLY | constants.O_CREAT, 0o600);
+    try {
+      for (let done = 0; done < data.length;) {
+        const { bytesWritten } = await file.write(data, done, data.length - done, this.size);
+        done += bytesWritten;
+        this.size += bytesWritten;
+      }
+    } finally {
+      await file.close();
     }
   }
 

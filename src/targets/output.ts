@@ -30,12 +30,14 @@ export class HostOutput {
 
   /** Takes what a look has brought. */
   async take(look: Partial<Pick<Extract<Look, { state: 'running' }>, 'stdout' | 'stderr'>>): Promise<void> {
+    let isRefused = false;
     for (const name of ['stdout', 'stderr'] as const) {
       const part = look[name];
       if (part === undefined) continue;
       this.told[name] = part.size;
-      this.isRefused = !(await this[name].add(part.from, Buffer.from(part.data, 'base64')));
+      if (!(await this[name].add(part.from, Buffer.from(part.data, 'base64')))) isRefused = true;
     }
+    this.isRefused = isRefused;
   }
 
   /** Whether all that is to be copied was, now that the job has ended. What the host has no more can't be. */

@@ -4,6 +4,8 @@ import type { Look, TaskResult } from './looks.js';
 
 /** What a look at a host means for the job there. */
 
+const longestText = 500;
+
 export const notStarted: TargetResult = {
   status: 'pending',
   failure: null,
@@ -21,7 +23,7 @@ export function resultOfFinished({ result, started_at, job_id }: Extract<Look, {
     rc: result.rc ?? (result.signal === null ? null : -result.signal),
     changed: result.changed ?? null,
     ansible_job_id: job_id,
-    message: result.msg ?? null,
+    message: result.msg?.slice(0, longestText) ?? null,
     started_at: timeOf(started_at),
     finished_at: timeOf(Math.max(result.at, started_at ?? 0)),
   };
@@ -78,7 +80,7 @@ function failureOf(result: TaskResult): Failure | null {
 
 function said(msg: string | null | undefined, otherwise: string): string {
   const text = msg?.replace(/\s+/g, ' ').trim() ?? '';
-  return text === '' ? otherwise : text.slice(0, 500);
+  return text === '' ? otherwise : text.slice(0, longestText);
 }
 
 function now(): string {

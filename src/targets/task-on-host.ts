@@ -105,6 +105,7 @@ class Watcher {
   /** What was seen once that needs a second look before it counts. */
   private suspected: { state: string; at: number } | null = null;
   private isActing = false;
+  private unlaunchedSince: number | null = null;
 
   constructor(
     private readonly tools: TargetTools,
@@ -192,7 +193,13 @@ class Watcher {
     const { host, launch } = this.task;
     if (launch === null) return;
     const answer = await this.tools.calls.launch(host, launch, this.signal);
-    if (answer.status === 'unreachable') return this.unseen(answer.reason);
+    if (answer.status === 'unreachable') {
+      // Looks at the host may be answered all the while.
+      this.unlaunchedSince ??= Date.now();
+      if (Date.now() - this.unlaunchedSince < this.task.unreachableAfterMs) return this.unseen(answer.reason);
+      const since = new Date(this.unlaunchedSince).toISOString();
+      return this.end('launch', `no launch was answered since ${since}: ${answer.reason}`);
+    }
     // A start that can't be had is put on record as void, if it is not on record as anything else.
     if (answer.status === 'failed') await this.end('launch', messageOf(answer.result));
   }

@@ -5,18 +5,20 @@ import { messageOf, type ModuleAnswer, type ModuleCall, type ModuleRunner } from
 import { UnusableInventoryError, type FindHosts } from './found-hosts.js';
 
 /** A host whose connection is frozen answers nothing for so long. */
-const patience = { find: 60_000, run: 60_000, here: 60_000 };
+const patience = { find: 60_000, run: 60_000, here: 60_000, launch: 180_000 };
 
 /** Runs modules through Ansible, as it is loaded in the agent. */
 export function modulesThrough(agent: AnsibleAgent): ModuleRunner {
   return {
     async run({ inventory, extraVars, host, become }, call, signal) {
+      // A launch carries what the host is to run.
+      const timeoutMs = call.async === undefined ? patience.run : patience.launch;
       const request = { inventory, extra_vars: extraVars, host, become, tasks: [taskOf(call)] };
       try {
-        const [result] = await agent.call(request, { timeoutMs: patience.run, signal });
+        const [result] = await agent.call(request, { timeoutMs, signal });
         return result === undefined ? { status: 'unreachable', reason: 'it gave no answer' } : answerOf(result);
       } catch (error) {
-        return refusalOf(error);
+        return refusalOf(error, timeoutMs);
       }
     },
     async here({ module, args }, signal) {
@@ -50,11 +52,11 @@ function answerOf({ status, result }: TaskResult): ModuleAnswer {
 }
 
 /** What the agent can't do for this host, now or ever, as the host's answer; what is wrong with the agent itself is thrown. */
-function refusalOf(error: unknown): ModuleAnswer {
+function refusalOf(error: unknown, timeoutMs: number): ModuleAnswer {
   if (!(error instanceof AgentError)) throw error;
   switch (error.kind) {
     case 'timeout':
-      return { status: 'unreachable', reason: `it did not answer within ${patience.run / 1000} seconds` };
+      return { status: 'unreachable', reason: `it did not answer within ${timeoutMs / 1000} seconds` };
     case 'no_hosts':
     case 'inventory':
       return { status: 'unreachable', reason: error.message };

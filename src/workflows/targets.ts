@@ -71,6 +71,12 @@ class TargetsJob {
       this.board.retryAt(new Date(Date.now() + backoff).toISOString());
       const next = await Promise.race([sleep(Math.max(1, backoff)), this.interruptions.canceled]);
       if (next === 'canceled') return canceledAfter(outcome);
+      // It could not be told which hosts its pattern means; what was said of it is said of none of them.
+      const pattern = this.spec.kind === 'task' ? this.spec.hosts : this.spec.adopt.host;
+      if (hosts.length === 1 && hosts[0] === pattern && Object.keys(results).length === 1) {
+        Reflect.deleteProperty(results, pattern);
+        hosts = null;
+      }
     }
   }
 

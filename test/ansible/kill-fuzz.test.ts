@@ -5,7 +5,7 @@ import { chaos, pick, seeded } from '../service/chaos.js';
 import { AttemptBench, kill, textOf } from './bench.js';
 import { drive } from './crash-points.js';
 
-const { rounds, seed } = chaos(6, 200);
+const { rounds, seed } = chaos(2, 200);
 
 /** One blow: who is hit, in this order, how long after the one before. A driver that was hit is started again. */
 interface Blow {

@@ -79,13 +79,13 @@ describe('the progress of a playbook', () => {
     ['check mode', { check: true, extra_vars: { everyone: 'db' } }],
     ['a limit that leaves no host', { limit: 'h1', extra_vars: { everyone: 'db' } }],
   ];
-  test.for(someOf(2, further))('with %s is near the truth too', async ([, more]) => {
+  test.for(someOf(1, further))('with %s is near the truth too', async ([, more]) => {
     const run = await follow({ playbook: 'progress/plays.yml', extra_vars: { everyone: 'all' }, ...more });
     expectTruthful(run);
   });
 
   test('of very many hosts is told in few bytes, and in lines that are not long', async () => {
-    const names = Array.from({ length: chaos(150, 500).rounds }, (_, at) => `host-${at}.example.org`);
+    const names = Array.from({ length: chaos(60, 500).rounds }, (_, at) => `host-${at}.example.org`);
     const run = await follow({
       playbook: 'progress/fleet.yml',
       inventory: { fleet: { hosts: hosts(...names) } },

@@ -17,7 +17,7 @@ describe('an error answer', () => {
     expect((await request('/api/v1/jobs', { method: 'DELETE' })).headers.get('allow')).toBe('GET, HEAD, POST');
   });
 
-  it.each(['nope', 'a:b:c', ':b', 'a:', '..%2fa:b', 'a:-b', 'a:b%zz%20'])(
+  it.each(['nope', 'a:b:c:d', ':b', 'a:', '..%2fa:b', 'a:-b', 'a:b%zz%20'])(
     'says "Job not found" of a malformed job_id: %s',
     async (id) => {
       const { request } = await unreachableApi();

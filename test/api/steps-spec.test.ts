@@ -21,3 +21,11 @@ it('outputs that could not be handed on are refused', () => {
   const two = [play('a', { outputs: ['word'] }), play('b', { outputs: ['word'] }), play('c', { needs: ['a', 'b'] })];
   expect(refusals(two)).toEqual([expect.stringContaining('both have the output "word"')]);
 });
+
+it('a task that may run on is not tried again', () => {
+  const spec = (on: string[]) => JobSpec.safeParse({ command: 'true', retry: { max_attempts: 2, on } });
+  expect(spec(['lost']).success).toBe(true);
+  for (const kind of ['unreachable', 'node_lost'])
+    expect(spec([kind]).error?.issues).toMatchObject([{ path: ['retry', 'on'] }]);
+  expect(refusals([{ name: 'a', command: 'true', retry: { on: ['unreachable'] } }])).toHaveLength(1);
+});

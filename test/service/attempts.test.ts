@@ -2,6 +2,7 @@ import { readFileSync, readdirSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { signal, until } from './processes.js';
+import { also } from './chaos.js';
 import { Service, type Answer } from './service.js';
 
 let service: Service;
@@ -61,7 +62,7 @@ describe('kill -9', () => {
     expect(service.lines('both')).toEqual(['begun', 'begun', 'passed']);
   });
 
-  it('of both, Ansible first: never a success, never a second copy', async () => {
+  also('of both, Ansible first: never a success, never a second copy', async () => {
     const job = await runningGate('reverse', { retry: { max_attempts: 1 } });
     const { supervisor, ansible } = service.pidsOf(job);
     signal(ansible, 'SIGKILL');
@@ -95,7 +96,7 @@ describe('cancel', () => {
     expect(finished.status).toBe(409);
   });
 
-  it('in Temporal itself is the same', async () => {
+  also('in Temporal itself is the same', async () => {
     const job = await stubborn('by-temporal');
     const client = await service.temporal();
     await client.workflow.getHandle('default/stubborn/by-temporal').cancel();
@@ -103,7 +104,7 @@ describe('cancel', () => {
     expect(service.alive(job)).toEqual([]);
   });
 
-  it('by DELETE of a running job is the same', async () => {
+  also('by DELETE of a running job is the same', async () => {
     const job = await stubborn('by-delete');
     expect((await service.delete(`/api/v1/jobs/${job.job_id}`)).status).toBe(202);
     expect(await service.ended(job.job_id)).toMatchObject({ status: 'canceled' });
@@ -120,7 +121,7 @@ describe('cancel', () => {
     expect(service.alive(job)).toEqual([]);
   });
 
-  it('of a job that waits for its retry ends it without a further attempt', async () => {
+  also('of a job that waits for its retry ends it without a further attempt', async () => {
     const job = await runningGate('waiting', { retry: { max_attempts: 3, backoff: [600], on: ['killed'] } });
     signal(service.pidsOf(job).ansible, 'SIGKILL');
     await until('the backoff', async () => (await service.job(job.job_id)).attempts.length === 1);

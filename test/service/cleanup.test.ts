@@ -3,7 +3,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { chaos, pick, seeded } from './chaos.js';
+import { also, chaos, pick, seeded } from './chaos.js';
 import { signal, until } from './processes.js';
 import { Service } from './service.js';
 
@@ -86,7 +86,7 @@ describe('a service that cleans up often', () => {
     expect(await client.workflow.count('WorkflowId = "default/hello/daily"')).toMatchObject({ count: 0 });
   });
 
-  it('files of a job that was deleted on another machine go when their ttl has passed', async () => {
+  also('files of a job that was deleted on another machine go when their ttl has passed', async () => {
     const other = await Service.prepare({ TEMPORAL_ADDRESS: service.temporalAddress });
     services.push(other);
     await other.start();
@@ -110,7 +110,7 @@ describe('a service that cleans up often', () => {
   });
 });
 
-it('an open job is not touched, however long it takes, nor what a node has not yet ended', async () => {
+also('an open job is not touched, however long it takes, nor what a node has not yet ended', async () => {
   const service = await start();
   const open = await service.submit(service.gated('open', { ttl: 0.1 }));
   const doomed = await service.submit(service.gated('doomed', { ttl: 0.1 }));
@@ -139,7 +139,7 @@ it('an open job is not touched, however long it takes, nor what a node has not y
   expect(service.lines('open')).toEqual(['begun', 'passed']);
 });
 
-it('a Temporal database that is lost takes neither results nor running playbooks with it', async () => {
+also('a Temporal database that is lost takes neither results nor running playbooks with it', async () => {
   const service = await start();
   const kept = await finished(service, { playbook: 'hello.yml', name: 'kept' });
   const expired = await finished(service, { playbook: 'hello.yml', name: 'expired', ttl: 20 });
@@ -158,7 +158,7 @@ it('a Temporal database that is lost takes neither results nor running playbooks
   expect(service.lines('running')).toEqual(['begun', 'passed']);
 });
 
-it('a run that another continues after a Reset, and their files, stay until that one has ended', async () => {
+also('a run that another continues after a Reset, and their files, stay until that one has ended', async () => {
   const service = await start();
   const client = await service.temporal();
   const base = await service.submit(service.gated('reset', { ttl: 0.1 }));

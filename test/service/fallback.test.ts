@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createFolderOnce, createOnce } from '../../src/disk/durable.js';
 import { JobSpec } from '../../src/job/spec.js';
 import { nodeIdOf } from '../../src/node/identity.js';
-import { chaos, pick, seeded } from './chaos.js';
+import { also, chaos, pick, seeded } from './chaos.js';
 import { OwnTemporal } from './own-temporal.js';
 import { signal, until } from './processes.js';
 import { Service, type Answer } from './service.js';
@@ -155,23 +155,26 @@ it('while Temporal is away unnamed jobs run in the foreground and say why, and n
   expect(existsSync(path.dirname(service.attemptFolder(plain.body)))).toBe(false);
 });
 
-it('a Temporal that listens and does not answer may have taken what was sent: 503, and nothing in the foreground', async () => {
-  await start();
-  temporal.freeze();
-  expect(await submit(gated('frozen'))).toMatchObject({
-    status: 503,
-    body: { type: '/problems/temporal-unavailable', detail: expect.stringContaining('Idempotency-Key') },
-  });
-  const { checks } = (await service.get('/readyz')).body;
-  expect(checks.temporal).toContain('503');
-  expect(checks.temporal).not.toContain('foreground');
-  expect(records()).toEqual([]);
-  temporal.thaw();
-  service.file('frozen.gate', '');
-  await service.ready();
-});
+also(
+  'a Temporal that listens and does not answer may have taken what was sent: 503, and nothing in the foreground',
+  async () => {
+    await start();
+    temporal.freeze();
+    expect(await submit(gated('frozen'))).toMatchObject({
+      status: 503,
+      body: { type: '/problems/temporal-unavailable', detail: expect.stringContaining('Idempotency-Key') },
+    });
+    const { checks } = (await service.get('/readyz')).body;
+    expect(checks.temporal).toContain('503');
+    expect(checks.temporal).not.toContain('foreground');
+    expect(records()).toEqual([]);
+    temporal.thaw();
+    service.file('frozen.gate', '');
+    await service.ready();
+  },
+);
 
-it('with FALLBACK=none an unnamed job is answered 503 like any other', async () => {
+also('with FALLBACK=none an unnamed job is answered 503 like any other', async () => {
   await start({ FALLBACK: 'none' });
   await temporal.kill();
   expect(await submit({ playbook: 'hello.yml' })).toMatchObject({ status: 503 });
@@ -211,25 +214,28 @@ it('a job in the foreground outlives kill -9 of the API, runs once, and can be c
   expect(slots()).toEqual([]);
 });
 
-it('of a job in the foreground whose service ends, the POST is answered as it stands; it is found at the next start', async () => {
-  await start();
-  await temporal.kill();
-  const answer = submit(gated('left'));
-  await begun('left');
-  const job = await recorded();
-  await service.interrupt();
-  expect(await answer).toMatchObject({
-    status: 202,
-    body: { job_id: job.job_id, status: 'running', execution_mode: 'foreground' },
-  });
-  await temporal.start();
-  await service.start();
-  service.file('left.gate', '');
-  expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
-  expect(service.lines('left')).toEqual(['begun', 'passed']);
-});
+also(
+  'of a job in the foreground whose service ends, the POST is answered as it stands; it is found at the next start',
+  async () => {
+    await start();
+    await temporal.kill();
+    const answer = submit(gated('left'));
+    await begun('left');
+    const job = await recorded();
+    await service.interrupt();
+    expect(await answer).toMatchObject({
+      status: 202,
+      body: { job_id: job.job_id, status: 'running', execution_mode: 'foreground' },
+    });
+    await temporal.start();
+    await service.start();
+    service.file('left.gate', '');
+    expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
+    expect(service.lines('left')).toEqual(['begun', 'passed']);
+  },
+);
 
-it('a foreground job that a crash destroyed is tried again as its policy says', async () => {
+also('a foreground job that a crash destroyed is tried again as its policy says', async () => {
   await start();
   await temporal.kill();
   const answer = submit(gated('again', { retry: { max_attempts: 2, backoff: [0.5], on: ['lost'] } }));
@@ -278,7 +284,7 @@ it('the slots hold for both kinds of jobs: without a free one, 503 and nothing i
   for (const name of ['workflow', 'alone', 'waiting']) expect(service.lines(name)).toEqual(['begun', 'passed']);
 });
 
-it('of two APIs on a data folder the other one cancels, and takes over what a killed one had accepted', async () => {
+also('of two APIs on a data folder the other one cancels, and takes over what a killed one had accepted', async () => {
   await start();
   const [first] = service.processesOf('api');
   const other = await service.secondApi();
@@ -305,7 +311,7 @@ it('of two APIs on a data folder the other one cancels, and takes over what a ki
   expect(service.lines('taken-over')).toEqual(['begun', 'passed']);
 });
 
-it('of a job whose API died before it was accepted nothing is left; one of another node is not touched', async () => {
+also('of a job whose API died before it was accepted nothing is left; one of another node is not touched', async () => {
   await start({ MAX_CONCURRENT_PLAYBOOKS: '1' });
   const node = nodeIdOf(service.dataDir);
   const dead = { pid: 1, start: 1, boot: 'another', pidns: 'x' };
@@ -334,7 +340,7 @@ it('of a job whose API died before it was accepted nothing is left; one of anoth
   expect((await service.get('/api/v1/jobs/hello:unaccepted')).status).toBe(404);
 });
 
-it('a job that Temporal will not take keeps no other one from being entered', async () => {
+also('a job that Temporal will not take keeps no other one from being entered', async () => {
   await start();
   await temporal.kill();
   const [taken, other] = [await submit({ playbook: 'hello.yml' }), await submit({ playbook: 'hello.yml' })];

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.destroy());
 
-const { rounds, seed } = chaos(2, 25);
+const { rounds, seed } = chaos(1, 25);
 const random = seeded(seed);
 const victims = ['worker', 'api', 'temporal', 'parent', 'tree'] as const;
 

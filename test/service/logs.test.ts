@@ -15,6 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { identityOf, type ProcessIdentity } from '../../src/ansible/identity.js';
 import { formerLogs, LogFile } from '../../src/service/log-file.js';
+import { also } from './chaos.js';
 import { until } from './processes.js';
 import { Service } from './service.js';
 
@@ -53,7 +54,7 @@ write()
   return identity;
 }
 
-it('of what a process writes while its log is put aside, no line is lost or doubled', async () => {
+also('of what a process writes while its log is put aside, no line is lost or doubled', async () => {
   const file = temporaryLog();
   const log = new LogFile(file, 50_000);
   const writer = startWriter(log);
@@ -139,7 +140,7 @@ it("a service's logs are bounded, say all there was to say, and it goes on", asy
   for (const name of readdirSync(logs)) expect(name).toMatch(/^(worker|api|temporal)\.log(\.[1-4])?$/);
 });
 
-it('a second API and another node leave no warning in the logs of what is as it should be', async () => {
+also('a second API and another node leave no warning in the logs of what is as it should be', async () => {
   const service = await Service.start();
   services.push(service);
   await service.secondApi();

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { also } from './chaos.js';
 import { until } from './processes.js';
 import { Service, type Answer } from './service.js';
 
@@ -148,7 +149,7 @@ describe('a job whose node is gone', () => {
     expect(first.lines('waits')).toEqual(['begun', 'passed']);
   });
 
-  it('and that is to be canceled is canceling until the node is back and has ended it', async () => {
+  also('and that is to be canceled is canceling until the node is back and has ended it', async () => {
     await fillFirst();
     const job = await runOnSecond('canceled');
     await stopSecond();
@@ -164,7 +165,7 @@ describe('a job whose node is gone', () => {
 });
 
 describe('two nodes', () => {
-  it('are listed with their slots; each API says what it can not read of the other', async () => {
+  also('are listed with their slots; each API says what it can not read of the other', async () => {
     const filling = await fillFirst();
     const job = await runOnSecond('elsewhere');
     const [own, other] = [await nodeOf(first, filling.job_id), await nodeOf(first, job.job_id)];
@@ -192,7 +193,7 @@ describe('two nodes', () => {
     expect((await second.job(job.job_id)).result.stdout).toContain('PLAY RECAP');
   });
 
-  it('of the same NODE_ID can not be: the second one is refused while the first is live', async () => {
+  also('of the same NODE_ID can not be: the second one is refused while the first is live', async () => {
     await fillFirst();
     const job = await runOnSecond('guarded');
     const node = await nodeOf(first, job.job_id);
@@ -208,19 +209,22 @@ describe('two nodes', () => {
     expect(first.lines('guarded')).toEqual(['begun', 'passed']);
   });
 
-  it('a job that was terminated in Temporal is canceling, then canceled, also for the API of the other node', async () => {
-    await fillFirst();
-    const job = await runOnSecond('terminated');
-    const client = await first.temporal();
-    second.kill('worker');
-    await client.workflow.getHandle(`default/gate/terminated`).terminate('by an operator');
-    expect(['canceling', 'canceled']).toContain((await first.job(job.job_id)).status);
-    const ended = await first.ended(job.job_id);
-    expect(ended).toMatchObject({ status: 'canceled' });
-    expect(second.alive(job)).toEqual([]);
-  });
+  also(
+    'a job that was terminated in Temporal is canceling, then canceled, also for the API of the other node',
+    async () => {
+      await fillFirst();
+      const job = await runOnSecond('terminated');
+      const client = await first.temporal();
+      second.kill('worker');
+      await client.workflow.getHandle(`default/gate/terminated`).terminate('by an operator');
+      expect(['canceling', 'canceled']).toContain((await first.job(job.job_id)).status);
+      const ended = await first.ended(job.job_id);
+      expect(ended).toMatchObject({ status: 'canceled' });
+      expect(second.alive(job)).toEqual([]);
+    },
+  );
 
-  it('whose Temporal was away for longer than NODE_TIMEOUT are live again when it is back', async () => {
+  also('whose Temporal was away for longer than NODE_TIMEOUT are live again when it is back', async () => {
     const bothLive = (): Promise<boolean> =>
       until('both nodes to be live', async () => {
         const seen = Object.values(await nodes(first).catch(() => ({}) as Record<string, Answer['body']>));

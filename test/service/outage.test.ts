@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { also } from './chaos.js';
 import { signal, until } from './processes.js';
 import { Service } from './service.js';
 
@@ -24,7 +25,7 @@ it('Ctrl-C and a pause longer than every timer: the playbook goes on, once, and 
   expect(service.lines('pause')).toEqual(['begun', 'passed']);
 });
 
-it('a playbook that ended while everything was down is told truly', async () => {
+also('a playbook that ended while everything was down is told truly', async () => {
   const job = await service.submit(service.gated('meanwhile'));
   await service.reaches(job.job_id, 'running');
   service.kill('tree');
@@ -35,7 +36,7 @@ it('a playbook that ended while everything was down is told truly', async () => 
   expect(service.lines('meanwhile')).toEqual(['begun', 'passed']);
 });
 
-it('a worker that is stopped for longer than its heartbeat, then continued: one copy, one answer', async () => {
+also('a worker that is stopped for longer than its heartbeat, then continued: one copy, one answer', async () => {
   const job = await service.submit(service.gated('frozen'));
   await service.reaches(job.job_id, 'running');
   const workers = service.processesOf('worker');
@@ -66,7 +67,7 @@ it('a cancel while the worker is dead is canceling, and canceled once a worker i
   expect(service.lines('unwatched')).toEqual(['begun']);
 });
 
-it('a killed parent leaves nothing of the service behind, and the next start finds the job', async () => {
+also('a killed parent leaves nothing of the service behind, and the next start finds the job', async () => {
   const job = await service.submit(service.gated('orphan'));
   await service.reaches(job.job_id, 'running');
   service.kill('parent');

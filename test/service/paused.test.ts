@@ -24,7 +24,7 @@ it('a job that is paused in Temporal runs on, and ends as it does when it is con
   const job = await service.submit(service.gated('paused'));
   await until('it to have begun', () => existsSync(path.join(service.folder, 'paused')));
   const { workflowService } = await service.temporal();
-  const request = { namespace: 'default', workflowId: 'default/gate/paused', runId: job.run_id, identity: 'operator' };
+  const request = paused('default/gate/paused', job);
   await workflowService.pauseWorkflowExecution(request);
   await delay(sweepsMs);
   expect(service.alive(job).length).toBeGreaterThan(0);
@@ -35,4 +35,30 @@ it('a job that is paused in Temporal runs on, and ends as it does when it is con
   service.file('paused.gate', '');
   expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
   expect(service.lines('paused')).toEqual(['begun', 'passed']);
+});
+
+it('a task that is paused in Temporal runs on, also when its worker dies meanwhile', async () => {
+  const gate = path.join(service.folder, 'task.gate');
+  const job = await service.submit({
+    command: `until [ -e ${gate} ]; do sleep 0.2; done; echo passed`,
+    name: 'paused',
+  });
+  await service.reaches(job.job_id, 'running');
+  const { workflowService } = await service.temporal();
+  const request = paused('default/task/paused', job);
+  await workflowService.pauseWorkflowExecution(request);
+  service.kill('worker');
+  await until('another worker', () => service.processesOf('worker').length > 0);
+  await delay(sweepsMs);
+
+  await workflowService.unpauseWorkflowExecution(request);
+  service.file('task.gate', '');
+  expect(await service.ended(job.job_id)).toMatchObject({ status: 'successful', attempt: 1 });
+});
+
+const paused = (workflowId: string, { run_id }: { run_id: string }): object => ({
+  namespace: 'default',
+  workflowId,
+  runId: run_id,
+  identity: 'operator',
 });

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import proto, { type temporal } from '@temporalio/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { also } from './chaos.js';
 import { signal, until } from './processes.js';
 import { Service, type Answer } from './service.js';
 
@@ -90,7 +91,7 @@ describe('a Reset in Temporal', () => {
     await endsOnce(job, name, runId);
   });
 
-  it('again and again, with the worker killed between: still one copy', async () => {
+  also('again and again, with the worker killed between: still one copy', async () => {
     const job = await begin('often');
     let runId = '';
     for (let round = 0; round < 4; round++) {
@@ -119,7 +120,7 @@ describe('a Reset in Temporal', () => {
     expect(first.lines('finished')).toEqual(['begun', 'passed']);
   });
 
-  it('of an older run: DELETE of the job leaves none of its runs', async () => {
+  also('of an older run: DELETE of the job leaves none of its runs', async () => {
     first.file('older.gate', '');
     const runs: string[] = [];
     for (let n = 0; n < 2; n++) {
@@ -146,7 +147,7 @@ describe('a Reset in Temporal', () => {
     expect(first.lines('canceled')).toEqual(['begun']);
   });
 
-  it('of a running job of a tenant with a limit, canceled before it is admitted again: likewise', async () => {
+  also('of a running job of a tenant with a limit, canceled before it is admitted again: likewise', async () => {
     const limited = await first.secondApi({ MAX_CONCURRENT_PER_TENANT: '1' });
     const job = (await first.post(`${limited}/api/v1/jobs`, first.gated('admitted'))).body;
     await until('it to have begun', () => existsSync(path.join(first.folder, 'admitted')));
@@ -160,7 +161,7 @@ describe('a Reset in Temporal', () => {
     expect(first.lines('admitted')).toEqual(['begun']);
   });
 
-  it('of a job whose second attempt runs, canceled before it comes to that: likewise', async () => {
+  also('of a job whose second attempt runs, canceled before it comes to that: likewise', async () => {
     const retry = { max_attempts: 2, backoff: [15], on: ['lost', 'killed'] };
     const job = await first.submit(first.gated('second', { retry }));
     const second = path.join(first.folder, 'second');
@@ -179,32 +180,35 @@ describe('a Reset in Temporal', () => {
     expect(first.lines('second')).toEqual(['begun', 'begun']);
   });
 
-  it('of a running job whose former run is deleted before a worker reads it: lost, and what runs is ended', async () => {
-    const job = await begin('forgotten');
-    const workers = [first, second].flatMap((service) => service.processesOf('worker'));
-    for (const { pid } of workers) signal(pid, 'SIGSTOP');
-    await reset('forgotten', 0);
-    const former = { workflowId: 'default/gate/forgotten', runId: job.run_id };
-    await client.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution: former });
-    await until('the former run to be gone', () =>
-      client.workflow
-        .getHandle(former.workflowId, former.runId)
-        .describe()
-        .then(
-          () => false,
-          () => true,
-        ),
-    );
-    for (const { pid } of workers) signal(pid, 'SIGCONT');
-    expect(await first.ended(job.job_id)).toMatchObject({
-      status: 'failed',
-      failure: { kind: 'lost', message: expect.stringContaining(job.run_id) },
-    });
-    await until('nothing of it to live', () => copies(job) === 0);
-    expect(first.lines('forgotten')).toEqual(['begun']);
-  });
+  also(
+    'of a running job whose former run is deleted before a worker reads it: lost, and what runs is ended',
+    async () => {
+      const job = await begin('forgotten');
+      const workers = [first, second].flatMap((service) => service.processesOf('worker'));
+      for (const { pid } of workers) signal(pid, 'SIGSTOP');
+      await reset('forgotten', 0);
+      const former = { workflowId: 'default/gate/forgotten', runId: job.run_id };
+      await client.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution: former });
+      await until('the former run to be gone', () =>
+        client.workflow
+          .getHandle(former.workflowId, former.runId)
+          .describe()
+          .then(
+            () => false,
+            () => true,
+          ),
+      );
+      for (const { pid } of workers) signal(pid, 'SIGCONT');
+      expect(await first.ended(job.job_id)).toMatchObject({
+        status: 'failed',
+        failure: { kind: 'lost', message: expect.stringContaining(job.run_id) },
+      });
+      await until('nothing of it to live', () => copies(job) === 0);
+      expect(first.lines('forgotten')).toEqual(['begun']);
+    },
+  );
 
-  it('of a running job while no node has a free slot: it goes on all the same', async () => {
+  also('of a running job while no node has a free slot: it goes on all the same', async () => {
     const fillers = ['full-1', 'full-2', 'full-3'];
     for (const name of fillers) await begin(name);
     const job = await begin('full');
@@ -220,7 +224,7 @@ describe('a Reset in Temporal', () => {
     }
   });
 
-  it('of a job that waits for a slot starts it once', async () => {
+  also('of a job that waits for a slot starts it once', async () => {
     const fillers = ['fill-1', 'fill-2', 'fill-3', 'fill-4'];
     for (const name of fillers) await begin(name);
     const job = await first.submit(first.gated('waiting'));

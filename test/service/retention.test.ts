@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { chaos, seeded } from './chaos.js';
+import { also, chaos, seeded } from './chaos.js';
 import { until } from './processes.js';
 import { Service } from './service.js';
 import { startTemporal, type TemporalServer } from './temporal-server.js';
@@ -80,7 +80,7 @@ describe('where Temporal keeps closed runs for 12 s only', () => {
     await until('its files to be gone', () => !existsSync(filesOf(run)));
   });
 
-  it('the runs of a job are those that are left, and its open run goes on', async () => {
+  also('the runs of a job are those that are left, and its open run goes on', async () => {
     const first = await finished({ ...again, name: 'rerun' });
     const gate = path.join(service.folder, 'rerun.gate');
     const spec = { playbook: 'gate.yml', playbook_name: 'hello', name: 'rerun', when_finished: 'rerun' };
@@ -129,7 +129,7 @@ describe('DELETE of a finished job', () => {
     }
   }, 600_000);
 
-  it('takes older runs that its name no longer finds, and their files', async () => {
+  also('takes older runs that its name no longer finds, and their files', async () => {
     const spec = { ...again, name: 'headless' };
     const older = await finished(spec);
     const latest = await finished(spec);
@@ -147,7 +147,7 @@ describe('DELETE of a finished job', () => {
     expect((await service.delete('/api/v1/jobs/hello:headless')).status).toBe(404);
   });
 
-  it('does nothing to a run that begins meanwhile', async () => {
+  also('does nothing to a run that begins meanwhile', async () => {
     for (let round = 0; round < rounds; round++) {
       const spec = { ...again, name: `raced-${round}` };
       const former = await finished(spec);

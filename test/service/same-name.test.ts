@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { chaos } from './chaos.js';
+import { also, chaos } from './chaos.js';
 import { until } from './processes.js';
 import { Service, type Answer } from './service.js';
 
@@ -67,7 +67,7 @@ it('a finished name is returned, or run again where that is asked for', async ()
   expect((await service.get(`/api/v1/jobs/hello:again?run=${first.body.run_id}`)).body.run_id).toBe(first.body.run_id);
 });
 
-it('a failed or canceled name is run again by rerun_if_failed, also with another spec', async () => {
+also('a failed or canceled name is run again by rerun_if_failed, also with another spec', async () => {
   await submit({ playbook: 'failing.yml', name: 'retry' });
   await service.ended('failing:retry');
   expect((await submit({ playbook: 'failing.yml', name: 'retry' })).status).toBe(200);
@@ -101,7 +101,7 @@ it('a rerun of a run that is just closing waits for it, and then starts', async 
   }
 });
 
-it('a deleted name starts anew, and nothing of the old one is left', async () => {
+also('a deleted name starts anew, and nothing of the old one is left', async () => {
   const first = await submit({ playbook: 'hello.yml', name: 'gone' });
   await service.ended('hello:gone');
   await submit({ playbook: 'hello.yml', name: 'gone', when_finished: 'rerun' });
@@ -118,7 +118,7 @@ it('a deleted name starts anew, and nothing of the old one is left', async () =>
   await service.ended('hello:gone');
 });
 
-it('a deletion that was interrupted before the files were gone is finished by the next', async () => {
+also('a deletion that was interrupted before the files were gone is finished by the next', async () => {
   const first = await submit({ playbook: 'hello.yml', name: 'half' });
   await service.ended('hello:half');
   const client = await service.temporal();

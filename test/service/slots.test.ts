@@ -3,6 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { livingProcesses, until } from './processes.js';
+import { also } from './chaos.js';
 import { Service } from './service.js';
 
 const services: Service[] = [];
@@ -62,7 +63,7 @@ it('of six jobs with a limit of five the sixth waits, also after kill -9 and res
     expect(readFileSync(path.join(service.folder, `slot-${n}`), 'utf8')).toBe('begun\npassed\n');
 });
 
-it('a copied data folder is another node, which starts and ends nothing of the first one', async () => {
+also('a copied data folder is another node, which starts and ends nothing of the first one', async () => {
   const first = await start({ MAX_CONCURRENT_PLAYBOOKS: '1' });
   const running = await first.submit(gate(first, 'original'));
   await until('the playbook to have begun', () => existsSync(path.join(first.folder, 'original')));

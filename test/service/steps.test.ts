@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { also, someOf } from './chaos.js';
 import { carrying, until } from './processes.js';
 import { Service, type Answer } from './service.js';
 
@@ -161,7 +162,7 @@ describe('steps', () => {
     expect(service.lines('long')).toEqual(['begun', 'passed']);
   });
 
-  it('of which one may fail: what needs it starts nevertheless', async () => {
+  also('of which one may fail: what needs it starts nevertheless', async () => {
     const job = await service.submit({
       extra_vars: traced('continue'),
       steps: [
@@ -240,7 +241,7 @@ async function chainEndsOnce(job: Document, name: string): Promise<void> {
 }
 
 describe('kill -9', () => {
-  it.each(['worker', 'temporal', 'api', 'tree'] as const)(
+  it.each(someOf(2, ['worker', 'temporal', 'api', 'tree'] as const))(
     'of %s while a step runs, and between two: each runs once',
     async (what) => {
       const name = `killed-${what}`;
@@ -288,29 +289,33 @@ describe('in Temporal', () => {
     expect(stepsOf(ended)).toEqual({ 'cut-1': 'canceled', 'cut-2': 'skipped' });
   });
 
-  it.each([
+  const points: [string, number][] = [
     ['to before its steps', 0],
     ['to after the start of a step', 1],
     ['to where it is now', -1],
-  ])('a running job that is reset %s goes on with the steps that it has', async (_where, nth) => {
-    const name = `reset${nth}`;
-    const job = await beginChain(name);
-    const runId = await reset(job, nth);
-    expect(runId).not.toBe(job.run_id);
-    expect((await service.reaches(job.job_id, 'running')).run_id).toBe(runId);
-    service.file(`${name}-1.gate`, '');
-    await begun(`${name}-2`);
-    await reset(job, nth);
-    await chainEndsOnce(job, name);
-    expect((await service.get(`/api/v1/jobs/${job.job_id}:${name}-1?run=${job.run_id}`)).body.status).toBe(
-      'successful',
-    );
-    expect((await service.delete(`/api/v1/jobs/${job.job_id}`)).status).toBe(204);
-    expect(await workflowsOf(job)).toEqual([]);
-    expect(runsOfSteps(job)).toEqual([]);
-  });
+  ];
+  it.each(someOf(1, points))(
+    'a running job that is reset %s goes on with the steps that it has',
+    async (_where, nth) => {
+      const name = `reset${nth}`;
+      const job = await beginChain(name);
+      const runId = await reset(job, nth);
+      expect(runId).not.toBe(job.run_id);
+      expect((await service.reaches(job.job_id, 'running')).run_id).toBe(runId);
+      service.file(`${name}-1.gate`, '');
+      await begun(`${name}-2`);
+      await reset(job, nth);
+      await chainEndsOnce(job, name);
+      expect((await service.get(`/api/v1/jobs/${job.job_id}:${name}-1?run=${job.run_id}`)).body.status).toBe(
+        'successful',
+      );
+      expect((await service.delete(`/api/v1/jobs/${job.job_id}`)).status).toBe(204);
+      expect(await workflowsOf(job)).toEqual([]);
+      expect(runsOfSteps(job)).toEqual([]);
+    },
+  );
 
-  it('a job that is reset when it has ended gives the same answer, and runs nothing', async () => {
+  also('a job that is reset when it has ended gives the same answer, and runs nothing', async () => {
     const job = await beginChain('reset-ended');
     await chainEndsOnce(job, 'reset-ended');
     const runId = await reset(job, 0);
@@ -322,7 +327,7 @@ describe('in Temporal', () => {
     await chainEndsOnce(job, 'reset-ended');
   });
 
-  it('a job that was reset to before its steps, and is canceled, ends them', async () => {
+  also('a job that was reset to before its steps, and is canceled, ends them', async () => {
     const job = await beginChain('reset-canceled');
     await reset(job, 0);
     await service.post(`/api/v1/jobs/${job.job_id}/cancel`);
@@ -330,7 +335,7 @@ describe('in Temporal', () => {
     expect(alive(job)).toBe(0);
   });
 
-  it('a job that was reset to before its steps, and is terminated, ends them', async () => {
+  also('a job that was reset to before its steps, and is terminated, ends them', async () => {
     const job = await beginChain('reset-terminated');
     await reset(job, 0);
     await client.workflow.getHandle(workflowIdOf(job)).terminate();
@@ -338,7 +343,7 @@ describe('in Temporal', () => {
     expect(alive(job)).toBe(0);
   });
 
-  it('a step that is reset goes on, and its job waits for it', async () => {
+  also('a step that is reset goes on, and its job waits for it', async () => {
     const job = await beginChain('step-reset');
     await reset({ job_id: `${job.job_id}/${job.run_id}/step-reset-1` }, 0);
     await chainEndsOnce(job, 'step-reset');
@@ -376,7 +381,7 @@ describe('nothing is left of a job', () => {
     expect((await service.get(`/api/v1/jobs/${second.job_id}:hello`)).status).toBe(404);
   });
 
-  it('whose ttl has passed; before, its steps stay for as long as it is open', async () => {
+  also('whose ttl has passed; before, its steps stay for as long as it is open', async () => {
     const job = await service.submit({
       name: 'brief',
       ttl: 1,

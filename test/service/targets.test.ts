@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { needsSshd } from '../targets/sshd.js';
+import { also } from './chaos.js';
 import { signal, until } from './processes.js';
 import { TargetService } from './target-service.js';
 
@@ -13,6 +14,7 @@ afterAll(() => targets.destroy());
 
 needsSshd('a task', () => {
   describe.each(['ssh', 'local'] as const)('over a %s connection', (connection) => {
+    const test = connection === 'ssh' ? it : also;
     const host = connection === 'ssh' ? 'ssh-1' : 'here';
 
     it('runs a command once, shows how it stands, and keeps what it printed', async () => {
@@ -32,7 +34,7 @@ needsSshd('a task', () => {
       expect(targets.lines(name)).toEqual(['begin', 'end']);
     });
 
-    it('that fails says with which rc, and what it said last', async () => {
+    test('that fails says with which rc, and what it said last', async () => {
       const job = await targets.submit({ command: ['sh', '-c', 'echo no such thing >&2; exit 3'], hosts: host });
       expect(await targets.service.ended(job.job_id)).toMatchObject({
         status: 'failed',
@@ -41,7 +43,7 @@ needsSshd('a task', () => {
       });
     });
 
-    it('runs any module, whose arguments are data', async () => {
+    test('runs any module, whose arguments are data', async () => {
       const file = path.join(targets.targets.folder, `file-${connection}`);
       const args = { path: file, line: '{{ 1 + 1 }} $HOME', create: true };
       const job = await targets.submit({ task: { module: 'ansible.builtin.lineinfile', args }, hosts: host });
@@ -49,7 +51,7 @@ needsSshd('a task', () => {
       expect(readFileSync(file, 'utf8')).toBe('{{ 1 + 1 }} $HOME\n');
     });
 
-    it('that is killed on its host says by which signal', async () => {
+    test('that is killed on its host says by which signal', async () => {
       const name = `killed-${connection}`;
       const job = await targets.submit({ command: `exec ${targets.sleeper(name)}`, hosts: host, name });
       signal(await targets.pidOf(name), 'SIGTERM');
@@ -57,7 +59,7 @@ needsSshd('a task', () => {
       expect(ended).toMatchObject({ failure: { kind: 'killed', signal: 15 }, result: { rc: -15 } });
     });
 
-    it('that is canceled leaves nothing alive, nor what left its session and ignores signals', async () => {
+    test('that is canceled leaves nothing alive, nor what left its session and ignores signals', async () => {
       const name = `canceled-${connection}`;
       const stubborn = `setsid sh -c 'trap "" TERM; ${targets.sleeper(name)}' & wait`;
       const job = await targets.submit({ command: stubborn, hosts: host, name });
@@ -68,7 +70,7 @@ needsSshd('a task', () => {
       expect(targets.isAlive(pid)).toBe(false);
     });
 
-    it('that takes longer than its timeout is ended with all that it started', async () => {
+    test('that takes longer than its timeout is ended with all that it started', async () => {
       const name = `late-${connection}`;
       const job = await targets.submit({
         command: `setsid ${targets.sleeper(name)} & wait`,
@@ -81,7 +83,7 @@ needsSshd('a task', () => {
       expect(targets.isAlive(pid)).toBe(false);
     });
 
-    it('leaves only its records on the host, or all if that is asked for', async () => {
+    test('leaves only its records on the host, or all if that is asked for', async () => {
       const folder = (cleanup: boolean): object => ({
         command: 'echo x',
         hosts: host,
@@ -176,6 +178,7 @@ needsSshd('a task', () => {
 
 needsSshd('an adopted job', () => {
   describe.each(['ssh-1', 'here'])('on %s', (host) => {
+    const test = host === 'ssh-1' ? it : also;
     it('shows how it stands and ends, and what it printed', async () => {
       const name = `adopted-${host}`;
       const adopted = targets.startElsewhere(host, targets.gated(name, 'echo out'));
@@ -187,7 +190,7 @@ needsSshd('an adopted job', () => {
       expect(ended).toMatchObject({ status: 'successful', result: { rc: 0 }, hosts: { [host]: { rc: 0 } } });
     });
 
-    it('is left as it is by a cancel, and ended by one that is told to kill it', async () => {
+    test('is left as it is by a cancel, and ended by one that is told to kill it', async () => {
       for (const kill of [false, true]) {
         const name = `left-${host}-${kill}`;
         const adopted = targets.startElsewhere(host, targets.sleeper(name));
@@ -200,7 +203,19 @@ needsSshd('an adopted job', () => {
       }
     });
 
-    it('whose file is not there is lost, and one whose processes are gone is orphaned', async () => {
+    test('is left as it is when its workflow is terminated', async () => {
+      const name = `cut-${host}`;
+      const adopted = targets.startElsewhere(host, targets.sleeper(name));
+      const pid = await targets.pidOf(name);
+      const job = await targets.adopt(host, adopted, { name });
+      await targets.service.reaches(job.job_id, 'running');
+      const client = await targets.service.temporal();
+      await client.workflow.getHandle(`default/adopt/${name}`).terminate('by an operator');
+      expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled' });
+      expect(targets.isAlive(pid)).toBe(true);
+    });
+
+    test('whose file is not there is lost, and one whose processes are gone is orphaned', async () => {
       const none = await targets.adopt(host, 'j123456789012.1', { name: `none-${host}` });
       expect(await targets.service.ended(none.job_id)).toMatchObject({ failure: { kind: 'lost' } });
       const name = `orphan-${host}`;

@@ -64,15 +64,16 @@ test('what has expired goes with the next preparation, and nothing else does', a
   }
   while (bench.members(killed!).length > 0) for (const { pid } of bench.members(killed!)) signal(pid, 'SIGKILL');
   await bench.clean(cleaned!, 0);
-  const half = path.join(bench.base, '.new.1.1');
-  mkdirSync(half);
-  utimesSync(half, 1, 1);
-  const other = path.join(bench.base, 'something-else');
-  mkdirSync(other);
+  const half = path.join(bench.base, `.new.${'1'.repeat(32)}.${'2'.repeat(16)}`);
+  const others = ['something-else', '.old.releases', '.new.1.1'].map((name) => path.join(bench.base, name));
+  for (const folder of [half, ...others]) {
+    mkdirSync(folder);
+    utimesSync(folder, 1, 1);
+  }
   await bench.prepare({ shell: 'true' });
   const left = [unclaimed, ended, fresh, cleaned, living, killed].map((task) => existsSync(task!.dir));
   expect(left).toEqual([false, false, true, false, true, false]);
-  expect([existsSync(half), existsSync(other)]).toEqual([false, true]);
+  expect([half, ...others].map((folder) => existsSync(folder))).toEqual([false, true, true, true]);
   expect(await bench.start(unclaimed!)).toMatchObject({ failed: true, longhaul: { claim: 'absent' } });
 });
 

@@ -40,6 +40,27 @@ test('an end needs none of those that watch: with S, A or both killed it takes t
   }
 });
 
+test('with its time over it is running for as long as anything of it is', async () => {
+  await using bench = await TaskBench.open();
+  const child = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
+  const task = await bench.startNew({
+    shell: `setsid sh -c '${child}' >/dev/null 2>&1 & exec sleep 600`,
+    timeout: 1,
+    grace: 3,
+  });
+  let cut = 0;
+  await until('its end', async () => {
+    const look = await bench.look(task);
+    if (look.state === 'finished') return true;
+    expect(look.state).toBe('running');
+    if (look.message?.startsWith('it has ended') === true) cut += 1;
+    return false;
+  });
+  expect(bench.members(task)).toEqual([]);
+  expect(await bench.look(task)).toMatchObject({ result: { cause: 'timeout' } });
+  expect(cut).toBeGreaterThan(0);
+});
+
 test('what obeys TERM ends with its own rc, and is canceled all the same', async () => {
   await using bench = await TaskBench.open();
   const task = await bench.startNew({

@@ -1,6 +1,7 @@
 """What is kept of attempts, and for how long: their claims outlive them, so that none is ever started twice."""
 
 import os
+import re
 import shutil
 import time
 
@@ -10,6 +11,8 @@ from . import folders, looking
 #: What is left after a clean-up, besides the claims.
 KEPT = ("plan.json", "started", "result.json", "cleaned")
 MOST_AT_ONCE = 500
+#: As folders are made and removed; the folder may be one where others keep theirs, too.
+HALF_MADE = re.compile(r"\.(new\.[0-9a-f]{32}\.[0-9a-f]{16}|old\.[0-9a-f]{32})\Z")
 HALF_MADE_SECONDS = 3600
 
 
@@ -22,7 +25,7 @@ def purge(base):
         folder = os.path.join(base, name)
         if removed == MOST_AT_ONCE:
             return
-        if name.startswith((".new.", ".old.")):
+        if HALF_MADE.match(name):
             removed += _remove_half_made(folder, now)
         elif folders.ID.match(name) and _has_expired(folder, now, scene):
             removed += _remove(folder)
@@ -85,7 +88,8 @@ def _remove(folder):
 
 def _remove_half_made(folder, now):
     try:
-        if os.lstat(folder).st_mtime + HALF_MADE_SECONDS > now:
+        found = os.lstat(folder)
+        if found.st_uid != os.geteuid() or found.st_mtime + HALF_MADE_SECONDS > now:
             return 0
     except OSError:
         return 0

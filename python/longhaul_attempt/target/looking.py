@@ -58,12 +58,22 @@ def look_at(folder, marker, scene):
     number, claim = evidence.last_claim(folder)
     result = evidence.readable(folder, "result.json")
     if result is not None:
+        if _is_being_ended(claim, result):
+            return _running(folder, claim, True, "it has ended; what it started is being ended")
         return _finished(folder, claim, result)
     if number == 0:
         return _unclaimed(folder)
     if evidence.is_void(claim):
         return {"state": "void", "cause": claim.get("cause") or "lost", "reason": claim.get("reason") or ""}
     return _by_files(folder, number, claim, *_by_processes(folder, claim, marker, scene))
+
+
+def _is_being_ended(claim, result):
+    """Whether its supervisor still ends what is left of it: it lives until nothing is."""
+    is_cut = result.get("cause") is not None or result.get("signal") is not None
+    if not is_cut or claim == "corrupt" or evidence.is_void(claim):
+        return False
+    return processes.alive(claim["supervisor"]) is True
 
 
 def _without_folder(marker, scene):

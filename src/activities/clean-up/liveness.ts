@@ -17,11 +17,13 @@ export async function isOver(context: NodeContext, job: JobName, run: WorkflowEx
   if (outcome === undefined && placement != null) nodes.push(placement.node);
   if (nodes.length === 0) return true;
   // Without a node it was on target hosts: whoever has watched it there knows.
-  const isHere = (node: string | null): boolean | Promise<boolean> =>
-    node === null ? hasWatched(context, job, run) : node === context.nodeId;
-  for (const node of nodes) if (!(await isHere(node))) return false;
   const known = await findRun(context, job, run.runId);
-  return known === undefined || !(await mayLive(context, { job, runId: known.evidenceRunId }));
+  if (known === undefined) return true;
+  const stored: StoredRun = { job, runId: known.evidenceRunId };
+  const isHere = (node: string | null): boolean | Promise<boolean> =>
+    node === null ? hasWatched(context, stored) : node === context.nodeId;
+  for (const node of nodes) if (!(await isHere(node))) return false;
+  return !(await mayLive(context, stored));
 }
 
 async function areStepsOver(context: NodeContext, job: JobName, runId: string): Promise<boolean> {
@@ -32,8 +34,8 @@ async function areStepsOver(context: NodeContext, job: JobName, runId: string): 
   return true;
 }
 
-async function hasWatched({ folders }: NodeContext, job: JobName, run: WorkflowExecutionInfo): Promise<boolean> {
-  return (await folders.attempts(job, run.runId)).length > 0;
+async function hasWatched({ folders }: NodeContext, { job, runId }: StoredRun): Promise<boolean> {
+  return (await folders.attempts(job, runId)).length > 0;
 }
 
 function isNodeLost(outcome: Outcome): boolean {

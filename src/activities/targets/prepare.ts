@@ -42,7 +42,10 @@ export async function prepareTargets(
   };
   const pattern = spec.kind === 'task' ? spec.hosts : spec.adopt.host;
   const found = await findHosts(context, spec, pattern);
-  if (typeof found === 'string') return { ...placement, ended: { [pattern]: notLaunched(found) } };
+  if (typeof found === 'string') {
+    const hosts = request.hosts ?? [pattern];
+    return { ...placement, ended: Object.fromEntries(hosts.map((host) => [host, notLaunched(found)])) };
+  }
   const wanted = found.filter(({ name }) => request.hosts === null || request.hosts.includes(name));
   for (const host of request.hosts ?? [])
     if (!wanted.some(({ name }) => name === host))
@@ -65,7 +68,7 @@ export async function prepareTargets(
       'unreached' in came ? [{ host, why: came.unreached }] : [],
     );
     tell(lifeline, unreached);
-    if (unreached.length < wanted.length || since === null) {
+    if (unreached.length < wanted.length || wanted.length === 0 || since === null) {
       placement.unreached = unreached.map(({ host }) => host.name);
       break;
     }

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { makeFolder, replaceDurably } from '../../disk/durable.js';
+import { recordOfStep } from '../../ansible/folders.js';
 import { readRecord } from '../../ansible/records.js';
 import { TargetResult } from '../../job/outcome.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
@@ -16,6 +17,9 @@ import { filesOf, wayTo, type TargetContext } from './context.js';
 
 /** Heartbeats go to Temporal's database again and again. */
 const targetsBytes = 2_000;
+/** Of all hosts together, about; and of each one at least. */
+const textBytes = 250_000;
+const shortestText = 60;
 /** Ansible needs a limit; ours are kept on the host by whoever started it there. */
 const longestSeconds = 10 * 365 * 86_400;
 
@@ -48,8 +52,19 @@ export async function runTargets(
       }),
     );
     context.log.info({ ...keyOf(ref), hosts: ended.length }, 'an attempt on target hosts has ended');
-    return Object.fromEntries(ended);
+    return Object.fromEntries(ended.map(([host, result]) => [host, shortened(result, ended.length)]));
   });
+}
+
+/** What all hosts say has a place in Temporal's history; the whole is in each one's file. */
+function shortened(result: TargetResult, hosts: number): TargetResult {
+  const length = Math.max(shortestText, Math.floor(textBytes / hosts));
+  const { message, failure } = result;
+  return {
+    ...result,
+    message: message?.slice(0, length) ?? null,
+    failure: failure === null ? null : { ...failure, message: failure.message.slice(0, length) },
+  };
 }
 
 async function runOne(
@@ -101,9 +116,11 @@ function launchOf(spec: TargetSpec, { dir, token }: { dir: string; token: string
 
 /** For the clean-up, which goes by what it finds in the folder. */
 async function keepSpec({ attempts }: TargetContext, ref: TargetsRef): Promise<void> {
-  const folder = attempts.folderOf(keyOf(ref));
+  const key = keyOf(ref);
+  const folder = attempts.folderOf(key);
   await makeFolder(folder);
-  await replaceDurably(path.join(folder, 'spec.json'), JSON.stringify(ref.spec));
+  const records = { 'spec.json': JSON.stringify(ref.spec), ...recordOfStep(key) };
+  for (const [name, content] of Object.entries(records)) await replaceDurably(path.join(folder, name), content);
 }
 
 function heartbeatOf(standings: Map<string, Standing>, hosts: number): RunHeartbeat {

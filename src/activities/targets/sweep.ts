@@ -4,6 +4,7 @@ import type { TargetsRef } from '../../job/target-protocol.js';
 import { keyOfHost, type TargetHost } from '../../targets/host.js';
 import type { LedgerEntry } from '../../targets/ledger.js';
 import { keyOf } from '../context.js';
+import { isOpen } from '../engine.js';
 import { runOf } from '../sweep.js';
 import { wayTo, type TargetContext } from './context.js';
 import { endEverywhere } from './end.js';
@@ -36,20 +37,30 @@ export async function sweepTargets(context: TargetContext): Promise<void> {
   });
   await Promise.all(swept);
   await cleanUp(context, over);
+  await removeInventories(context);
 }
 
-/** Whether an attempt is over and its job is closed; ends it if nobody waits for it. */
+/** Asks for those that are in use, so that the others can be told from them. */
+async function removeInventories(context: TargetContext): Promise<void> {
+  for (const { spec } of await context.ledger.all()) await wayTo(context, spec);
+  await context.targets.inventories.removeUnused();
+}
+
+/**
+ * Whether an attempt is over and its job is closed, or has given it up; ends it if nobody waits for it. Of what has ended by itself that
+ * changes nothing. What somebody else has started is left as it is.
+ */
 async function isOver(context: TargetContext, entry: LedgerEntry): Promise<boolean> {
   const description = await runOf(context, entry);
   const memo = (description?.memo ?? {}) as Partial<JobMemo>;
-  if (description?.status.name === 'RUNNING' && !hasMovedOn(memo, entry)) return false;
-  if (entry.ended || memo.outcome !== undefined) return true;
+  if (description !== undefined && isOpen(description) && !hasMovedOn(memo, entry)) return false;
+  if (entry.ended || entry.spec.kind === 'adopt') return true;
   // Deleted, or Temporal's database is another one: what lives is not ours to judge.
   if (description === undefined) return false;
   await endEverywhere(
     context,
     entry,
-    { cause: 'terminated', reason: whyOf(description) },
+    { cause: 'terminated', reason: whyOf(description, memo) },
     AbortSignal.timeout(endTimeoutMs),
   );
   context.log.warn(keyOf(entry), 'an attempt on target hosts that nobody waits for has ended');
@@ -62,10 +73,10 @@ function hasMovedOn({ attempts = [] }: Partial<JobMemo>, { attempt }: TargetsRef
   return attempts.some((record) => record.attempt === attempt);
 }
 
-function whyOf({ status }: WorkflowExecutionDescription): string {
-  return status.name === 'RUNNING'
-    ? 'its workflow has gone on without this attempt'
-    : `its workflow was closed in Temporal (${status.name.toLowerCase()})`;
+function whyOf(description: WorkflowExecutionDescription, { outcome }: Partial<JobMemo>): string {
+  if (isOpen(description)) return 'its workflow has gone on without this attempt';
+  if (outcome !== undefined) return 'its job had been given up';
+  return `its workflow was closed in Temporal (${description.status.name.toLowerCase()})`;
 }
 
 /** One call for all that can go from a host; where it can't be reached, what is there goes by itself when it has expired. */

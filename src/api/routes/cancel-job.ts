@@ -1,8 +1,10 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { jobIdOf } from '../../job/names.js';
 import { isFinished } from '../../job/state.js';
+import { allows } from '../../tokens/record.js';
 import type { Api } from '../app.js';
-import { requireScope } from '../callers/scope.js';
+import { callerOf } from '../callers/caller.js';
+import { missingScope, requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { Acknowledged, acknowledgementOf } from '../jobs/accepted.js';
 import { cancelJob as cancel } from '../jobs/cancel.js';
@@ -16,7 +18,7 @@ const CancelBody = z.strictObject({
   reason: z.string().max(1000).optional().openapi({ description: 'Kept with the job' }),
   kill: z.boolean().optional().openapi({
     description:
-      'Of an adopted job: end its processes, which were started elsewhere. Without it they are left as they are',
+      'Of an adopted job: end its processes, which were started elsewhere. Without it they are left as they are. Needs the scope `tasks:run` too',
   }),
 });
 
@@ -42,6 +44,9 @@ export function cancelJob(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
     const seen = await findLatest(context.jobs, namedInPath(c), c.req.valid('query').run);
     const { reason, kill = false } = c.req.valid('json');
+    // It ends what was started elsewhere, as whoever adopted it may.
+    const { scopes } = callerOf(c);
+    if (kill && !allows(scopes, 'tasks:run')) throw missingScope('tasks:run', scopes);
     if (isFinished(seen.state) || !(await cancel(context, seen, { reason, kill }))) {
       throw new Problem('job-finished', `${jobIdOf(seen.run.job)} has finished; there is nothing to cancel`);
     }

@@ -79,10 +79,10 @@ export function postJob(app: Api, context: ApiContext): void {
     const asked = c.req.valid('json');
     const { sync, wait } = c.req.valid('query');
     const { 'idempotency-key': key, prefer } = c.req.valid('header');
+    requireScopeFor(asked, callerOf(c).scopes);
     await requireFiles(context, asked);
     await requireHosts(context.targetHosts, asked, context.log);
     const { ttl } = await c.req.json<{ ttl?: unknown }>();
-    requireScopeFor(asked, callerOf(c).scopes);
     const spec = await withinRetention(context.retention, asked, ttl !== undefined);
 
     const client = c.req.raw.signal;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { FailureKind } from '../failure.js';
 import { RetryPolicy } from '../retry.js';
 import { job, onNodeLost, tenYears, timeout, where } from './fields.js';
 import { HostPattern } from './playbook.js';
@@ -36,6 +37,14 @@ export const unreachableAfter = z
   .default(24 * 3600)
   .describe('Seconds without contact after which a host is given up as `unreachable`');
 
+/** What failed so may run on: another attempt would run beside it. */
+const mayRunOn: readonly FailureKind[] = ['unreachable', 'node_lost'];
+
+const TaskRetry = RetryPolicy.refine(({ on }) => !on.some((kind) => mayRunOn.includes(kind)), {
+  path: ['on'],
+  error: `a task that ended as ${mayRunOn.join(' or ')} may run on, so it is not tried again`,
+});
+
 /** What is run on target hosts. */
 export const taskWork = {
   command: Command.optional(),
@@ -51,7 +60,7 @@ export const taskWork = {
     .describe('Whether the files on the hosts are removed at the end; what was printed is kept with the job'),
   timeout,
   unreachable_after: unreachableAfter,
-  retry: RetryPolicy.default({ max_attempts: 1, backoff: [30, 60], on: ['lost', 'launch'] }),
+  retry: TaskRetry.default({ max_attempts: 1, backoff: [30, 60], on: ['lost', 'launch'] }),
   on_node_lost: onNodeLost,
 };
 

@@ -1,0 +1,160 @@
+"""Reads and writes the state documents of async jobs, on the controller and with its Python."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state import document as documents
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state import operations
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.keys import InvalidName, JobKey
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.settings import OPTIONS, open_storage
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.storage import Storage, StorageError
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "operation": {"type": "str", "required": True, "choices": ["load", "reserve", "save", "recover", "list", "remove"]},
+    "storage": {"type": "dict", "required": True, "options": OPTIONS},
+    "host": {"type": "str"},
+    "host_variable": {"type": "str"},
+    "playbook_name": {"type": "str"},
+    "job_name": {"type": "str"},
+    "ansible_job_id": {"type": "str"},
+    "async_dir": {"type": "str"},
+    "state": {"type": "str", "default": documents.RUNNING, "choices": [documents.RUNNING, *documents.FINAL]},
+    "metadata": {"type": "dict"},
+    "token": {"type": "str", "no_log": False},
+    "expires_after": {"type": "float", "default": 300},
+    "former_job_id": {"type": "str"},
+    "void_token": {"type": "str", "no_log": False},
+    "revision": {"type": "str"},
+    "states": {"type": "list", "elements": "str", "choices": list(documents.STATES), "default": []},
+    "older_than": {"type": "str", "default": "0"},
+}
+JOB = ["host", "playbook_name", "job_name"]
+STARTED = [*JOB, "ansible_job_id", "async_dir"]
+NEEDS = {
+    "load": JOB,
+    "reserve": [*JOB, "async_dir"],
+    "save": STARTED,
+    "recover": [*STARTED, "token"],
+    "remove": [*JOB, "revision"],
+}
+# What a service may be told of how a host is reached; the rest may be secret, or is a matter of the controller.
+CONNECTION = ("ansible_host", "ansible_port", "ansible_user")
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller whichever host the task is for."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _validated, args = self.validate_argument_spec(
+            argument_spec=ARGUMENTS, required_if=[("operation", name, needed) for name, needed in NEEDS.items()]
+        )
+        # What a role was called without arrives empty.
+        args = {name: None if value == "" else value for name, value in args.items()}
+        given_host = self._host_of_call(args, variables)
+        try:
+            storage = open_storage(args["storage"], self._connection_of(args["host"], variables))
+            done = getattr(self, "_" + args["operation"])(storage, args)
+            return {"changed": False, "check_mode": self._task.check_mode, "given_host": given_host, **done}
+        except (StorageError, documents.UnreadableDocument, operations.Refused, InvalidName) as error:
+            raise AnsibleActionFail(str(error)) from error
+
+    def _load(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
+        key = _key(args)
+        found = storage.get(key)
+        return {"host": key.host, "document": found and _shown(found.document)}
+
+    def _reserve(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
+        if self._task.check_mode:
+            found = storage.get(_key(args))
+            return {"changed": found is None, "token": None, "document": found and _shown(found.document)}
+        wish = operations.Wish(
+            args["async_dir"], args["expires_after"], args["metadata"] or {}, args["former_job_id"], args["void_token"]
+        )
+        token, document = operations.reserve(storage, _key(args), wish)
+        return {"changed": token is not None, "token": token, "document": _shown(document)}
+
+    def _save(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
+        job = operations.Job(args["ansible_job_id"], args["async_dir"], args["state"], args["metadata"])
+        if self._task.check_mode:
+            found = storage.get(_key(args))
+            is_there = found is not None and found.document["ansible_job_id"] == job.ansible_job_id
+            return {"changed": not is_there, "document": found and _shown(found.document)}
+        document, changed = operations.save(storage, _key(args), job, args["token"])
+        return {"changed": changed, "document": _shown(document)}
+
+    def _recover(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
+        if self._task.check_mode:
+            return {"changed": True}
+        started = (args["ansible_job_id"], args["async_dir"], args["token"])
+        return {"changed": operations.recover(storage, _key(args), *started)}
+
+    def _list(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
+        found = storage.list(args["host"], args["playbook_name"])
+        selected, unreadable = operations.select(found, args["job_name"], args["states"], _seconds(args["older_than"]))
+        return {"jobs": [_shown(stored.document) for stored in selected], "warnings": unreadable}
+
+    def _remove(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
+        removed = self._task.check_mode or operations.remove(storage, _key(args), args["revision"])
+        return {"changed": removed, "removed": removed}
+
+    def _host_of_call(self, args: dict[str, Any], variables: dict[str, Any]) -> str:
+        """
+        A role that has its host as a result too leaves that behind as a fact, which would win over what its next call
+        is given. Puts the host that this call means into `args`; returns it if the call names it.
+        """
+        name = args["host_variable"]
+        if name is None:
+            return ""
+        role = self._task._role
+        of_call = {**self._task.get_vars(), **(role.get_role_params() if role else {}), **self._task.get_include_params()}
+        if name in of_call:
+            args["host"] = self._templar.template(of_call[name])
+            return args["host"]
+        if args["host"] == variables.get(name + "_of_call"):
+            args["host"] = variables["inventory_hostname"]
+        return ""
+
+    def _connection_of(self, host: str | None, variables: dict[str, Any]) -> Any:
+        """An inventory of the one host, for a service that is to reach it as this play does."""
+        if host is None:
+            return {}
+        known = variables["hostvars"].get(host, {}) if host in variables["hostvars"] else {}
+        about = {name: known[name] for name in CONNECTION if name in known}
+        is_local = self._play_context.connection == "local" and host == variables["inventory_hostname"]
+        if is_local or known.get("ansible_connection") == "local":
+            # The service takes this for its node itself, with its own Python.
+            return "localhost," if host == "localhost" else {"all": {"hosts": {host: {"ansible_connection": "local"}}}}
+        return {"all": {"hosts": {host: about}}}
+
+
+def _key(args: dict[str, Any]) -> JobKey:
+    return JobKey(args["host"], args["playbook_name"], args["job_name"])
+
+
+def _shown(document: dict[str, Any]) -> dict[str, Any]:
+    """A document with what depends on the time."""
+    is_reserved = document["state"] == documents.RESERVED
+    return {
+        **document,
+        "age": round(documents.age_of(document)),
+        "token": documents.token_of(document),
+        "expired": is_reserved and documents.has_expired(document),
+    }
+
+
+def _seconds(text: str) -> float:
+    """An age such as 90, 15m, 12h, 7d."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", text.strip())
+    if found is None:
+        raise AnsibleActionFail("not an age: %s; give seconds, or a number with s, m, h, d or w" % text)
+    return float(found[1]) * SECONDS[found[2]]

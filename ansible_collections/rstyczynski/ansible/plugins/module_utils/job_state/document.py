@@ -1,0 +1,105 @@
+"""The state document: what is recorded of a job."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import uuid
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from .keys import JobKey
+
+FORMAT = 1
+RESERVED = "reserved"
+RUNNING = "running"
+FINAL = ("successful", "failed", "lost", "canceled")
+STATES = (RESERVED, RUNNING, *FINAL)
+FIELDS = (
+    *("version", "revision", "host", "playbook_name", "job_name", "state"),
+    *("ansible_job_id", "async_dir", "metadata", "reservation", "saved_at", "saved_by"),
+)
+
+
+class UnreadableDocument(Exception):
+    """Something is recorded that can't be understood. It is never taken for nothing: a job would be started again."""
+
+
+def job_document(
+    key: JobKey, ansible_job_id: str, async_dir: str, state: str, metadata: dict, reservation: dict | None
+) -> dict[str, Any]:
+    """What is recorded of a job that was started."""
+    about = {"state": state, "ansible_job_id": ansible_job_id, "async_dir": async_dir}
+    return {**_head(key), **about, "metadata": metadata, "reservation": reservation}
+
+
+def reservation_document(key: JobKey, token: str, async_dir: str, seconds: float, metadata: dict) -> dict[str, Any]:
+    """What is recorded of a job that is about to be started by the holder of `token`, in `async_dir`."""
+    head = _head(key)
+    expires = parse_time(head["saved_at"]) + timedelta(seconds=seconds)
+    about = {"state": RESERVED, "ansible_job_id": None, "async_dir": async_dir, "metadata": metadata}
+    return {**head, **about, "reservation": {"token": token, "expires_at": format_time(expires)}}
+
+
+def _head(key: JobKey) -> dict[str, Any]:
+    # `revision` tells this writing from all others, also from a second try of an identical one.
+    return {
+        "version": FORMAT,
+        "revision": uuid.uuid4().hex,
+        **key._asdict(),
+        "saved_at": format_time(datetime.now(timezone.utc)),
+        "saved_by": "%s@%s" % (_user(), socket.gethostname()),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user that has no name
+        return str(os.getuid())
+
+
+def key_of(document: dict[str, Any]) -> JobKey:
+    return JobKey(document["host"], document["playbook_name"], document["job_name"])
+
+
+def token_of(document: dict[str, Any]) -> str | None:
+    return (document["reservation"] or {}).get("token")
+
+
+def has_expired(document: dict[str, Any]) -> bool:
+    """Whether a reservation's holder has had the time it asked for."""
+    return parse_time(document["reservation"]["expires_at"]) <= datetime.now(timezone.utc)
+
+
+def age_of(document: dict[str, Any]) -> float:
+    """Seconds since it was recorded."""
+    return (datetime.now(timezone.utc) - parse_time(document["saved_at"])).total_seconds()
+
+
+def serialize(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
+
+
+def parse(content: bytes, where: str) -> dict[str, Any]:
+    """Reads a document. @raises UnreadableDocument"""
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        raise UnreadableDocument("%s is not JSON: %s" % (where, error)) from error
+    if not isinstance(document, dict) or document.get("version") != FORMAT:
+        raise UnreadableDocument("%s is not a state document of version %d" % (where, FORMAT))
+    missing = [field for field in FIELDS if field not in document]
+    if missing:
+        raise UnreadableDocument("%s lacks %s" % (where, ", ".join(missing)))
+    return document
+
+
+def format_time(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)

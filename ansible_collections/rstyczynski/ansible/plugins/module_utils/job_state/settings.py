@@ -1,0 +1,91 @@
+"""Which storage is meant, and with which settings."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..longhaul_api import Api
+from .storage import Storage, StorageError
+
+BACKENDS = ("filesystem", "oci", "s3", "longhaul")
+
+# As the roles have them, without their prefix.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "backend": {"type": "str", "default": "filesystem", "choices": list(BACKENDS)},
+    "root": {"type": "str", "default": ".ansible_async_state"},
+    "oci_bucket": {"type": "str"},
+    "oci_namespace": {"type": "str"},
+    "oci_endpoint": {"type": "str"},
+    "oci_config_file": {"type": "str"},
+    "oci_profile": {"type": "str"},
+    "s3_bucket": {"type": "str"},
+    "s3_endpoint": {"type": "str"},
+    "s3_region": {"type": "str"},
+    "s3_access_key": {"type": "str", "no_log": True},
+    "s3_secret_key": {"type": "str", "no_log": True},
+    "longhaul_url": {"type": "str"},
+    "longhaul_token": {"type": "str", "no_log": True},
+    "longhaul_inventory": {"type": "raw"},
+    "longhaul_validate_certs": {"type": "bool", "default": True},
+}
+
+
+def open_storage(settings: dict[str, Any], connection: Any) -> Storage:
+    """
+    @param settings values of OPTIONS; what is empty counts as not given
+    @param connection how the host is reached, for a service that is to reach it too
+    @raises StorageError
+    """
+    given = {name: None if value == "" else value for name, value in settings.items()}
+    return OPENERS[given["backend"]](given, connection)
+
+
+def _filesystem(given: dict[str, Any], _connection: Any) -> Storage:
+    from .filesystem import Filesystem
+
+    return Filesystem(given["root"])
+
+
+def _oci(given: dict[str, Any], _connection: Any) -> Storage:
+    from .oci_object_storage import OciObjectStorage
+
+    return OciObjectStorage(
+        _required(given, "oci_bucket"),
+        given["oci_namespace"],
+        given["oci_endpoint"],
+        given["oci_config_file"],
+        given["oci_profile"],
+        _prefix(given),
+    )
+
+
+def _s3(given: dict[str, Any], _connection: Any) -> Storage:
+    from .s3 import S3, default_region, endpoint_of, find_credentials
+
+    region = given["s3_region"] or default_region()
+    credentials = find_credentials(given["s3_access_key"], given["s3_secret_key"])
+    return S3(_required(given, "s3_bucket"), given["s3_endpoint"] or endpoint_of(region), region, credentials, _prefix(given))
+
+
+def _longhaul(given: dict[str, Any], connection: Any) -> Storage:
+    from .longhaul import Longhaul
+
+    url = given["longhaul_url"] or os.environ.get("LONGHAUL_URL") or "http://127.0.0.1:8000"
+    token = given["longhaul_token"] or os.environ.get("LONGHAUL_TOKEN")
+    return Longhaul(Api(url, token, given["longhaul_validate_certs"]), given["longhaul_inventory"] or connection)
+
+
+OPENERS = {"filesystem": _filesystem, "oci": _oci, "s3": _s3, "longhaul": _longhaul}
+
+
+def _required(given: dict[str, Any], name: str) -> Any:
+    if given[name] is None:
+        raise StorageError("backend %s needs %s" % (given["backend"], name))
+    return given[name]
+
+
+def _prefix(given: dict[str, Any]) -> str:
+    """The root as the beginning of an object's name."""
+    root = (given["root"] or "").strip("/")
+    return root + "/" if root else ""

@@ -1,0 +1,138 @@
+"""What module longhaul_job asks of a service. It runs on targets too: Python 3.8 and newer."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+import uuid
+from typing import Any, NamedTuple
+
+from .longhaul_api import PASSING, PAUSE, Answer, Api, ServiceError, Unreachable, job_path
+
+FINISHED = ("successful", "failed", "canceled")
+# How long a service may be away, as while it is started again.
+PATIENCE = 120
+POLL = 30
+
+
+class Refused(ServiceError):
+    """An error answer of the service."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.problem)
+        self.status = answer.status
+        self.body = answer.body
+
+
+class Submitted(NamedTuple):
+    run_id: str
+    job_id: str
+    created: bool
+
+
+def job_id_of(spec: dict[str, Any]) -> str | None:
+    """The handle of a job that has a name; as the service makes it."""
+    if spec.get("name") is None:
+        return None
+    made = "task" if "command" in spec else next((kind for kind in ("task", "adopt", "steps") if kind in spec), "")
+    playbook = re.sub(r"\.ya?ml$", "", spec.get("playbook", ""), flags=re.IGNORECASE).replace("/", ".")
+    return "%s:%s" % (spec.get("playbook_name") or playbook or made, spec["name"])
+
+
+def find(api: Api, job_id: str) -> dict[str, Any] | None:
+    """The document of a job's latest run."""
+    answer = api.persistently(_soon(), "GET", job_path(job_id))
+    return None if answer.status == 404 else _good(answer).body
+
+
+def would_start(found: dict[str, Any] | None, when_finished: str) -> bool:
+    """Whether submitting a job of this name starts a run, if the spec is the same."""
+    if found is None:
+        return True
+    if found["status"] not in FINISHED or when_finished == "return":
+        return False
+    return when_finished == "rerun" or found["status"] != "successful"
+
+
+def submit(api: Api, spec: dict[str, Any]) -> Submitted:
+    """
+    Submits a job once, also if an answer is lost: then it is found by its name, or by a key that it is given here.
+    @raises Refused
+    """
+    job_id = job_id_of(spec)
+    if job_id is None:
+        headers = {"idempotency-key": uuid.uuid4().hex}
+        return _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=spec, headers=headers)))
+    if spec.get("when_finished", "return") == "return":
+        return _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=spec)))
+    return _rerun(api, job_id, spec)
+
+
+def _rerun(api: Api, job_id: str, spec: dict[str, Any]) -> Submitted:
+    """A rerun can't just be repeated: the run that the first request began may be over, and would be run again."""
+    before = find(api, job_id)
+    until = _soon()
+    while True:
+        try:
+            answer = api.call("POST", "/jobs", body=spec)
+            if answer.status not in PASSING:
+                return _submitted(_good(answer))
+            trouble = Refused(answer)
+        except Unreachable as error:
+            trouble = error
+        now = find(api, job_id)
+        if now is not None and now["run_id"] != (before and before["run_id"]):
+            return Submitted(now["run_id"], job_id, True)
+        if time.monotonic() > until:
+            raise trouble
+        time.sleep(PAUSE)
+
+
+def wait(api: Api, job_id: str, run_id: str, seconds: float | None) -> dict[str, Any]:
+    """The document of the run when it has ended, or the time is over. Outages of the service are waited through."""
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    while True:
+        poll = int(max(0, min(POLL, until - time.monotonic())))
+        query = {"run": run_id, "wait": poll} if poll else {"run": run_id}
+        document = _good(api.persistently(until + PATIENCE, "GET", job_path(job_id), query=query, wait=poll)).body
+        if document["status"] in FINISHED or time.monotonic() >= until:
+            return document
+        if poll == 0:
+            time.sleep(PAUSE)
+
+
+def remove(api: Api, job_id: str, kill: bool, seconds: float | None) -> bool:
+    """
+    Cancels a job if it has not finished, then deletes it. Whether there was one.
+    @raises Unreachable when the time is over
+    """
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    found = find(api, job_id)
+    if found is None:
+        return False
+    run = {"run": found["run_id"]}
+    if kill and found["status"] not in FINISHED:
+        # 409: it has ended by itself.
+        _good(api.persistently(_soon(), "POST", job_path(job_id) + "/cancel", query=run, body={"kill": True}), 409)
+    while True:
+        answer = _good(api.persistently(_soon(), "DELETE", job_path(job_id), query=run), 404)
+        if answer.status in (204, 404):
+            return True
+        document = wait(api, job_id, found["run_id"], min(POLL, max(0, until - time.monotonic())))
+        if document["status"] not in FINISHED and time.monotonic() >= until:
+            raise Unreachable("%s is still %s: %s" % (job_id, document["status"], document["progress"]["message"]))
+
+
+def _submitted(answer: Answer) -> Submitted:
+    return Submitted(answer.body["run_id"], answer.body["job_id"], answer.body["created"])
+
+
+def _good(answer: Answer, *others: int) -> Answer:
+    if answer.status >= 400 and answer.status not in others:
+        raise Refused(answer)
+    return answer
+
+
+def _soon() -> float:
+    return time.monotonic() + PATIENCE

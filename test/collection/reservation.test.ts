@@ -1,0 +1,94 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { livingProcesses, until } from '../service/processes.js';
+import { needsSshd } from '../targets/sshd.js';
+import { also, chaos, seeded, someOf } from '../service/chaos.js';
+import { backends, describeOn, type BackendName } from './backends.js';
+import type { Run } from './operator.js';
+import { Scene } from './scene.js';
+
+const deployment = 'production_deployment.yml';
+const onBoth = { cli_hosts: 'ssh-1,here' };
+/** Who comes next doesn't wait until a reservation has expired. */
+const impatient = { ...onBoth, async_job_reserve_expires_after: 0 };
+
+needsSshd('a deployment', () => {
+  for (const name of someOf(1, Object.keys(backends) as BackendName[])) {
+    describeOn(name, `with state on ${name}`, (fresh) => {
+      test('that two start at once is started by one, and finished by a third', async () => {
+        await using scene = await Scene.open(fresh());
+        const shared = name === 'filesystem' ? { async_job_root: scene.targets.folder + '/shared' } : {};
+        const run = (retries: number) =>
+          scene.operator().play(deployment, { ...onBoth, ...shared, cli_retries: retries });
+        await Promise.all([run(1), run(1)]);
+        expect(begun(scene)).toEqual([1, 1]);
+        await finished(run(15), scene);
+        expect(begun(scene)).toEqual([1, 1]);
+      });
+    });
+  }
+
+  describeOn('filesystem', 'with state in files', (fresh) => {
+    also('whose controller is killed between reservation and start is started by the next one', async () => {
+      await using scene = await Scene.open(fresh());
+      const operator = scene.operator();
+      const killed = await operator.play(deployment, impatient, { SIGNAL_AT: 'KILL Start the deployment' });
+      expect([killed.code, ...begun(scene)]).toEqual([null, 0, 0]);
+      await finished(operator.start(deployment, impatient).ended, scene);
+      expect(begun(scene)).toEqual([1, 1]);
+    });
+
+    also('whose controller is killed between start and save is found by the next one', async () => {
+      await using scene = await Scene.open(fresh());
+      const operator = scene.operator();
+      const killed = await operator.play(deployment, impatient, { SIGNAL_AT: 'KILL Read the reservation' });
+      expect(killed.code).toBeNull();
+      await finished(operator.start(deployment, impatient).ended, scene);
+      expect(begun(scene)).toEqual([1, 1]);
+    });
+
+    also('is not started by a controller that was frozen while its reservation was given up', async () => {
+      await using scene = await Scene.open(fresh());
+      const operator = scene.operator();
+      const frozen = operator.start(deployment, impatient, { SIGNAL_AT: 'STOP Start the deployment' });
+      const { pid } = frozen.process;
+      await until('the controller to freeze', () =>
+        livingProcesses().some((one) => one.pid === pid && one.state === 'T'),
+      );
+      await finished(operator.start(deployment, impatient).ended, scene);
+      frozen.process.kill('SIGCONT');
+      const late = await frozen.ended;
+      expect(late.code).not.toBe(0);
+      expect(begun(scene)).toEqual([1, 1]);
+    });
+
+    test('is started once, however often its controllers are killed', async () => {
+      await using scene = await Scene.open(fresh());
+      const operator = scene.operator();
+      const { rounds, seed } = chaos(3, 40);
+      const random = seeded(seed);
+      for (let kill = 0; kill < rounds; kill += 1) {
+        const { ended } = operator.start(deployment, impatient);
+        await Promise.race([ended, delay(random() * 12_000)]);
+        await operator.crash();
+        await ended;
+      }
+      await finished(operator.start(deployment, impatient).ended, scene);
+      expect(begun(scene)).toEqual([1, 1]);
+    }, 1_800_000);
+  });
+});
+
+/** Lets the work end, and expects the run to tell its success. */
+async function finished(run: Promise<Run>, { work }: Scene): Promise<void> {
+  await work.end(0, 'ssh-1', 'here');
+  expect(await run).toMatchObject({ code: 0, said: deployed() });
+}
+
+function begun({ work }: Scene): number[] {
+  return [work.begun('ssh-1'), work.begun('here')];
+}
+
+function deployed(): Record<string, string> {
+  return { 'ssh-1': 'Release 1.0.0: successful', here: 'Release 1.0.0: successful' };
+}

@@ -1,0 +1,57 @@
+"""Holds one storage to what the roles rest on, storage.py SETTINGS. What it doesn't keep is an AssertionError."""
+
+import json
+import sys
+
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state import operations
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.keys import InvalidName, JobKey
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.settings import OPTIONS, open_storage
+
+HOSTS = ["web1", "::1", "a/b"]
+NAMES = ["job", "..", ".hidden", "a/../../b", "sp ace", "ünï", "100%", "%2E", "new\nline", "q?&=+#"]
+
+
+def main() -> None:
+    settings = {name: option.get("default") for name, option in OPTIONS.items()} | json.loads(sys.argv[1])
+    storage = open_storage(settings, "localhost,")
+    keys = [JobKey(host, "A play", name) for host in HOSTS for name in NAMES]
+    for number, key in enumerate(keys):
+        assert storage.get(key) is None
+        operations.save(storage, key, operations.Job("j%d.1" % number, "~/d", "running", {"of": list(key)}), None)
+    for number, key in enumerate(keys):
+        document = storage.get(key).document
+        assert (document["ansible_job_id"], document["metadata"]) == ("j%d.1" % number, {"of": list(key)}), key
+    print("found %d" % len(keys))
+
+    assert len(listed(storage)) == len(keys)
+    assert listed(storage, host="web1") == sorted(NAMES)
+    assert listed(storage, host="web") == listed(storage, playbook_name="A") == []
+    assert len(listed(storage, host="a/b", playbook_name="A play")) == len(NAMES)
+
+    key = keys[0]
+    job = operations.Job("j7.7", "~/d", "running", None)
+    before = storage.get(key)
+    assert operations.save(storage, key, job, None)[1] and not operations.save(storage, key, job, None)[1]
+    assert not storage.replace(key, before.document, before.version) and not storage.delete(key, before.version)
+    assert not storage.create(key, before.document)
+    assert not operations.remove(storage, key, before.document["revision"])
+    assert storage.get(key).document["ansible_job_id"] == "j7.7"
+    assert operations.remove(storage, key, storage.get(key).document["revision"]) and storage.get(key) is None
+
+    for bad in ("", "x" * 201, "ü" * 101):
+        try:
+            storage.get(JobKey("web1", "A play", bad))
+            raise SystemExit("took the name %r" % bad)
+        except InvalidName:
+            pass
+    print("kept every promise")
+
+
+def listed(storage, host=None, playbook_name=None) -> list[str]:
+    found, unreadable = operations.select(storage.list(host, playbook_name), None, [], 0)
+    assert not unreadable
+    return sorted(stored.document["job_name"] for stored in found)
+
+
+if __name__ == "__main__":
+    main()

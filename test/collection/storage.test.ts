@@ -1,0 +1,101 @@
+import { execFile, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { afterAll, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config.js';
+import { until } from '../service/processes.js';
+import { backends, describeOn, type Backend, type BackendName } from './backends.js';
+import { Proxy } from './proxy.js';
+
+const run = promisify(execFile);
+const { root, python } = loadConfig({});
+const folder = mkdtempSync(path.join(os.tmpdir(), 'lh-state-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+for (const name of Object.keys(backends) as BackendName[]) {
+  describeOn(name, `state on ${name}`, (fresh) => {
+    test('is found by its name, whatever that is, listed, and removed only as it was seen', async () => {
+      const { stdout } = await call('storage.py', fresh());
+      expect(stdout).toBe('found 30\nkept every promise\n');
+    });
+
+    test('of controllers that reserve one job at once, one gets it', async () => {
+      const rounds = 5;
+      const { stdout } = await call('race.py', fresh(), String(rounds), '4');
+      const once = Array<number>(rounds).fill(1);
+      expect(
+        stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as unknown),
+      ).toEqual([{ reserve: once }, { void: once }, { rerun: once }]);
+    });
+
+    if (name === 's3') testServersOfS3(fresh);
+  });
+}
+
+test('a controller that is killed while it writes leaves the old document or the new one, and no hindrance', async () => {
+  const settings = JSON.stringify({ root: path.join(folder, 'killed') });
+  const document = path.join(folder, 'killed', 'h', 'p', 'j.json');
+  for (let round = 0; round < 12; round += 1) {
+    const writer = spawn(python, [path.join(import.meta.dirname, 'writer.py'), settings], { env: environment({}) });
+    const before = written(document);
+    await until('something to be written', () => written(document) !== before);
+    await delay(randomInt(30));
+    writer.kill('SIGKILL');
+    await until('the end of the writer', () => writer.signalCode !== null);
+    expect(JSON.parse(readFileSync(document, 'utf8'))).toMatchObject({
+      version: 1,
+      job_name: 'j',
+      metadata: { whole: true },
+    });
+  }
+  expect(readdirSync(path.dirname(document)).filter((name) => name !== 'j.json').length).toBeLessThanOrEqual(1);
+}, 600_000);
+
+function testServersOfS3(fresh: () => Backend): void {
+  test('a reservation whose answer is lost has been made all the same', async () => {
+    const backend = fresh();
+    await using proxy = await Proxy.losing('PUT', backend.endpoint);
+    const through = { ...backend, variables: { ...backend.variables, async_job_s3_endpoint: proxy.endpoint } };
+    const { stdout } = await call('race.py', through, '1', '1');
+    expect(proxy.lost).toBe(1);
+    expect(stdout).toContain('{"reserve": [1]}');
+  });
+
+  test('a server that takes no notice of conditions is refused', async () => {
+    await using careless = await Proxy.answering(200);
+    const variables = { async_job_backend: 's3', async_job_s3_bucket: 'b', async_job_s3_endpoint: careless.endpoint };
+    const env = { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 's' };
+    await expect(call('writer.py', { variables, env })).rejects.toThrow(/takes no notice of if-none-match/);
+  });
+}
+
+/** Runs one of the scripts beside this file against a backend. */
+function call(script: string, { variables, env }: Pick<Backend, 'variables' | 'env'>, ...more: string[]) {
+  const settings = Object.entries(variables).map(([name, value]) => [name.replace('async_job_', ''), value]);
+  const given = { root: path.join(folder, String(randomInt(1e9))), ...(Object.fromEntries(settings) as object) };
+  return run(python, [path.join(import.meta.dirname, script), JSON.stringify(given), ...more], {
+    env: environment(env),
+  });
+}
+
+function environment(more: Record<string, string>): Record<string, string> {
+  return { PATH: process.env.PATH ?? '', HOME: folder, PYTHONPATH: root, PYTHONDONTWRITEBYTECODE: '1', ...more };
+}
+
+function written(file: string): string {
+  try {
+    const { ino, mtimeMs } = statSync(file);
+    return `${ino} ${mtimeMs}`;
+  } catch {
+    return '';
+  }
+}
