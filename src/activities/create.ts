@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import type { RunHeartbeat } from '../job/protocol.js';
 import type { NodeContext } from './context.js';
 import { end } from './end.js';
 import type { NodeActivities, PlacementActivities, TargetActivities } from './index.js';
@@ -13,6 +14,8 @@ import { prepareTargets } from './targets/prepare.js';
 import { runTargets } from './targets/run.js';
 
 const preparingHeartbeatMs = 20_000;
+/** How often it is looked whether there is a milestone to tell. */
+const milestonesMs = 2_000;
 
 /** The activities that any node can serve. */
 export function createPlacementActivities(context: NodeContext): PlacementActivities {
@@ -54,14 +57,21 @@ export function createTargetActivities(context: TargetContext, sweepSoon: () => 
     runTargets: async (ref) => {
       const last = lastTold();
       const milestones = new Milestones(context, ref, currentRun(), last);
-      const results = await watched((lifeline) =>
-        runTargets(
-          context,
-          ref,
-          { tell: (details) => lifeline.tell(milestones.note(details)), signal: lifeline.signal },
-          { last, since: Context.current().info.scheduledTimestampMs },
-        ),
-      );
+      const since = Context.current().info.scheduledTimestampMs;
+      const results = await watched(async (lifeline) => {
+        let latest: RunHeartbeat | undefined;
+        const tell = (details: RunHeartbeat): void => {
+          latest = details;
+          lifeline.tell(milestones.note(details));
+        };
+        // Hosts tell only what changes; a milestone is due all the same.
+        const again = setInterval(() => latest !== undefined && tell(latest), milestonesMs);
+        try {
+          return await runTargets(context, ref, { tell, signal: lifeline.signal }, { last, since });
+        } finally {
+          clearInterval(again);
+        }
+      });
       sweepSoon();
       return results;
     },
