@@ -114,6 +114,17 @@ needsSshd('a task', () => {
     expect(one.text).toBe('here\n');
   });
 
+  it('is running in lists and counts, too, if nothing is heard of it any more after its start', async () => {
+    const job = await targets.submit({ command: targets.gated('quiet'), hosts: 'here', name: 'quiet' });
+    await targets.service.reaches(job.job_id, 'running');
+    await until('it to be listed as running', async () => {
+      const { body } = await targets.service.get('/api/v1/jobs?status=running&name=quiet');
+      return body.items.some(({ job_id }: { job_id: string }) => job_id === job.job_id);
+    });
+    targets.open('quiet');
+    await targets.service.ended(job.job_id);
+  });
+
   it('is refused with a reason where the inventory has no such host', async () => {
     const answer = await targets.service.post('/api/v1/jobs', { ...targets.spec, command: 'true', hosts: 'nobody' });
     expect(answer.status).toBe(422);
