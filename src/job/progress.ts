@@ -37,7 +37,8 @@ export const noCounts: HostStats = {
   ignored: 0,
 };
 
-const noTarget: TargetResult = {
+/** A host of which nothing is known yet. */
+export const notStarted: TargetResult = {
   status: 'pending',
   failure: null,
   rc: null,
@@ -70,7 +71,7 @@ function progressOf(heartbeat: RunHeartbeat | null | undefined): LiveProgress {
   if (heartbeat == null) return unknownProgress;
   const { percent = null, tasks_done: tasksDone, tasks_total: tasksTotal = null, message, eta = null } = heartbeat;
   const hosts = Object.entries(heartbeat.hosts ?? {}).map(([host, counts]) => [host, { ...noCounts, ...counts }]);
-  const targets = Object.entries(heartbeat.targets ?? {}).map(([host, told]) => [host, { ...noTarget, ...told }]);
+  const targets = Object.entries(heartbeat.targets ?? {}).map(([host, told]) => [host, { ...notStarted, ...told }]);
   return {
     percent,
     tasksDone,

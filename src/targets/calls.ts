@@ -1,7 +1,20 @@
+import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { z } from 'zod';
-import { isHere, type TargetHost } from './host.js';
-import { Cleaned, Ended, Looks, Prepared, type EndedJob, type Look, type PreparedJob } from './looks.js';
+import { Lane } from '../ansible/agent/lane.js';
+import { Gathering } from './gathering.js';
+import { isHere, keyOfHost, type TargetHost } from './host.js';
+import {
+  Cleaned,
+  Ended,
+  Launched,
+  LaunchedJob,
+  Looks,
+  Prepared,
+  type EndedJob,
+  type Look,
+  type PreparedJob,
+} from './looks.js';
 
 /** What a host answered, or why there is no answer: it could not be reached, or refused to run the module. */
 export type Answer<T> =
@@ -44,6 +57,9 @@ export interface NewTask {
   kept: number;
 }
 
+/** How a prepared attempt is started: a command by what is prepared, a module through Ansible's async. */
+export type Launch = { prepared: { dir: string; token: string } } | { module: ModuleCall };
+
 /** What is looked at: an attempt of ours with what is known of its output, or somebody else's job. */
 export type LookedAt =
   | { dir: string; marker: string; stdout: number; stderr: number; chunk: number }
@@ -59,12 +75,29 @@ const pauseMs = 500;
 /** The largest answer of a look, in bytes of output. */
 export const lookBytes = 4 * 1024 * 1024;
 
+/** How much is prepared or launched by one call: it has to be done within its time limit on a busy host. */
+const together = { items: 25, bytes: 256 * 1024 };
+/** A launch through Ansible's async takes seconds of computing here. */
+const modulesAtOnce = Math.min(24, 4 + 2 * os.availableParallelism());
+
 /** Our modules on target hosts, one call for any number of jobs of a host. */
 export class TargetCalls {
+  private readonly preparing = new Gathering<NewTask, Answer<PreparedJob>>(together);
+  private readonly launching = new Gathering<{ dir: string; token: string }, Answer<LaunchedJob>>(together);
+  private readonly modules = new Lane(modulesAtOnce);
+
   constructor(private readonly runner: ModuleRunner) {}
 
-  prepare(host: TargetHost, jobs: NewTask[], base: string | null, signal: AbortSignal): Promise<Answer<PreparedJob[]>> {
-    const ask = () => this.call(host, 'longhaul_prepare', { jobs, base }, Prepared, signal);
+  prepare(host: TargetHost, task: NewTask, base: string | null, signal: AbortSignal): Promise<Answer<PreparedJob>> {
+    const place = JSON.stringify([keyOfHost(host), base]);
+    const ask = () =>
+      this.preparing.ask(
+        place,
+        task,
+        async (jobs, signal) =>
+          forEach(jobs, await this.call(host, 'longhaul_prepare', { jobs, base }, Prepared, signal)),
+        signal,
+      );
     return againWhile(({ status }) => status === 'refused', ask, signal);
   }
 
@@ -85,11 +118,38 @@ export class TargetCalls {
     return this.call(host, 'longhaul_clean', { dirs, kept }, Cleaned, signal);
   }
 
-  /** Launches a module through Ansible's async. What the host's records say counts, not this answer. */
-  launch(host: TargetHost, call: ModuleCall, signal: AbortSignal): Promise<ModuleAnswer> {
-    // What our wrapper has refused is refused; without a word of it, it may not have been reached.
-    const isBroken = (answer: ModuleAnswer): boolean => answer.status === 'failed' && !('longhaul' in answer.result);
-    return againWhile(isBroken, () => this.runner.run(host, call, signal), signal);
+  /** Launches what was prepared. What the host's records say counts, not this answer. */
+  launch(host: TargetHost, launch: Launch, signal: AbortSignal): Promise<Answer<LaunchedJob>> {
+    const ask = () =>
+      'prepared' in launch
+        ? this.launchCommand(host, launch.prepared, signal)
+        : this.launchModule(host, launch.module, signal);
+    return againWhile(({ status }) => status === 'refused', ask, signal);
+  }
+
+  private launchCommand(
+    host: TargetHost,
+    prepared: { dir: string; token: string },
+    signal: AbortSignal,
+  ): Promise<Answer<LaunchedJob>> {
+    return this.launching.ask(
+      keyOfHost(host),
+      prepared,
+      async (jobs, signal) => forEach(jobs, await this.call(host, 'longhaul_launch', { jobs }, Launched, signal)),
+      signal,
+    );
+  }
+
+  private async launchModule(host: TargetHost, call: ModuleCall, signal: AbortSignal): Promise<Answer<LaunchedJob>> {
+    const answer = await this.modules.through(() => this.runner.run(host, call, signal), signal);
+    if (answer.status === 'unreachable') return answer;
+    const failed = answer.status === 'failed';
+    const said = LaunchedJob.safeParse({ failed, ...answer.result });
+    if (said.success) return { status: 'ok', value: said.data };
+    // Without a word of our wrapper, it may not have been reached.
+    if (failed) return { status: 'refused', reason: messageOf(answer.result) };
+    const msg = `${call.module} does not run through Ansible's async`;
+    return { status: 'ok', value: { failed: true, msg, longhaul: { claim: 'absent' } } };
   }
 
   private async call<T>(
@@ -118,6 +178,12 @@ async function againWhile<T>(isBroken: (answer: T) => boolean, ask: () => Promis
     if (!isBroken(answer) || times === enoughTimes) return answer;
     await delay(times * pauseMs, undefined, { signal });
   }
+}
+
+/** The answer to a call, for each of those that it was made for. */
+function forEach<T>(asked: unknown[], answer: Answer<T[]>): Answer<T>[] {
+  if (answer.status !== 'ok') return asked.map(() => answer);
+  return answer.value.map((value) => ({ status: 'ok', value }));
 }
 
 /** What a module or Ansible said of a failure, in one line. */

@@ -11,6 +11,8 @@ const keptMs = 3_600_000;
 
 /** Inventories and variables that came with jobs, as files for Ansible: the same one for the same content. */
 export class InventoryFiles {
+  private removedAt = 0;
+
   constructor(
     private readonly folder: string,
     private readonly setup: { inventoriesDir: string; python: string },
@@ -27,14 +29,19 @@ export class InventoryFiles {
     return Object.keys(variables).length === 0 ? null : this.file(unsafeYaml(variables));
   }
 
-  /** Removes those that were not asked for in the last hour. They may have secrets in them. */
-  async removeUnused(): Promise<void> {
+  /**
+   * Removes, every half hour, those that were not asked for in the last hour. They may have secrets in them.
+   * @param askForUsed asks for those that are in use
+   */
+  async removeUnused(askForUsed: () => Promise<void>): Promise<void> {
+    if (Date.now() - this.removedAt < keptMs / 2) return;
+    await askForUsed();
     const latest = Date.now() - keptMs;
     for (const name of await namesIn(this.folder)) {
       const file = path.join(this.folder, name);
-      const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Infinity }));
-      if (mtimeMs < latest) await removeIfThere(file);
+      if ((await askedAt(file)) < latest) await removeIfThere(file);
     }
+    this.removedAt = Date.now();
   }
 
   private async file(content: string): Promise<string> {
@@ -49,5 +56,15 @@ export class InventoryFiles {
       await createOnce(file, content);
     }
     return file;
+  }
+}
+
+/** When a file was asked for last, ms since 1970; one that is just being made may be gone, and counts as new. */
+async function askedAt(file: string): Promise<number> {
+  try {
+    return (await stat(file)).mtimeMs;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return Infinity;
+    throw error;
   }
 }

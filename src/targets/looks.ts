@@ -53,6 +53,15 @@ const PreparedJob = z.union([
 export type PreparedJob = z.infer<typeof PreparedJob>;
 export const Prepared = z.object({ jobs: z.array(PreparedJob) });
 
+/** What our wrapper says of a start; without a failure it is started, now or before. */
+export const LaunchedJob = z.object({
+  failed: z.boolean(),
+  msg: z.string().optional(),
+  longhaul: z.object({ claim: z.string() }),
+});
+export type LaunchedJob = z.infer<typeof LaunchedJob>;
+export const Launched = z.object({ jobs: z.array(LaunchedJob) });
+
 const EndedJob = z.object({ left: z.array(LeftProcess), unknown: z.string().nullable() });
 export type EndedJob = z.infer<typeof EndedJob>;
 export const Ended = z.object({ jobs: z.array(EndedJob) });

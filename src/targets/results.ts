@@ -1,21 +1,11 @@
 import type { Failure } from '../job/failure.js';
 import type { TargetResult } from '../job/outcome.js';
+import { notStarted } from '../job/progress.js';
 import type { Look, TaskResult } from './looks.js';
 
 /** What a look at a host means for the job there. */
 
 const longestText = 500;
-
-export const notStarted: TargetResult = {
-  status: 'pending',
-  failure: null,
-  rc: null,
-  changed: null,
-  ansible_job_id: null,
-  message: null,
-  started_at: null,
-  finished_at: null,
-};
 
 /** How it ended by its own record, or by that of what somebody else started. */
 export function resultOfFinished({ result, started_at, job_id }: Extract<Look, { state: 'finished' }>): TargetResult {

@@ -1,20 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { NotEndedError } from '../ansible/watch.js';
 import type { TargetResult } from '../job/outcome.js';
-import { messageOf, type LookedAt, type ModuleCall, type TargetCalls, type ToEnd } from './calls.js';
+import { notStarted } from '../job/progress.js';
+import type { Launch, LookedAt, TargetCalls, ToEnd } from './calls.js';
 import type { AdoptedPlace, OwnPlace, TargetHost } from './host.js';
 import type { EndedJob, Look } from './looks.js';
 import type { HostOutput } from './output.js';
-import { failed, notStarted, resultOfFinished, resultOfVoid, timeOf } from './results.js';
+import { failed, resultOfFinished, resultOfVoid, timeOf } from './results.js';
 import type { Watches } from './watches.js';
 
 /** How much later than the host's own supervisor a timeout is enforced, beyond two graces. */
 const secondInLineMs = 20_000;
-
-/** Something of a job lives on a host although it was killed, or can't be looked at; to be tried again. */
-export class NotEndedError extends Error {
-  override readonly name = 'NotEndedError';
-}
 
 /** What it takes to run a job on hosts. */
 export interface TargetTools {
@@ -32,7 +29,7 @@ export interface HostTask {
   place: OwnPlace | AdoptedPlace;
   marker: string;
   /** How it is launched; nothing for a job that somebody else has started. */
-  launch: ModuleCall | null;
+  launch: Launch | null;
   /** Seconds from the start; null: none. */
   timeout: number | null;
   unreachableAfterMs: number;
@@ -201,7 +198,8 @@ class Watcher {
       return this.end('launch', `no launch was answered since ${since}: ${answer.reason}`);
     }
     // A start that can't be had is put on record as void, if it is not on record as anything else.
-    if (answer.status === 'failed') await this.end('launch', messageOf(answer.result));
+    if (answer.status === 'refused') await this.end('launch', answer.reason);
+    else if (answer.value.failed) await this.end('launch', answer.value.msg ?? 'it failed without a message');
   }
 
   /** It started, and neither a process nor a result is left of it: stragglers are ended, and that is put on record. */

@@ -43,13 +43,13 @@ needsSshd('an agent with hosts behind ssh', () => {
     const id = createHash('sha256').update(randomBytes(8)).digest('hex').slice(0, 32);
     const token = randomBytes(8).toString('hex');
     const limits = { timeout: null, grace: 1, kept: 60 };
-    const what = { argv: ['sleep', String(seconds)], shell: null, chdir: null, host, run_id: 'run', attempt: 1 };
+    const what = { argv: null, shell: null, chdir: null, host, run_id: 'run', attempt: 1 };
     const job = { id, marker: `LONGHAUL_TASK=${id}`, token, ...what, ...limits };
     return {
       prepare: { module: 'longhaul_prepare', args: { jobs: [job], base: path.join(targets.dataOf(host), 'tasks') } },
       start: (dir) => ({
-        module: 'longhaul_command',
-        args: {},
+        module: 'command',
+        args: { argv: ['sleep', String(seconds)] },
         async: 86_400,
         async_dir: dir,
         environment: { LONGHAUL_TASK: id, LONGHAUL_TOKEN: token },
@@ -76,6 +76,7 @@ needsSshd('an agent with hosts behind ssh', () => {
       const [first, second] = (await on(host, [start, start])).map(({ result }) => result.ansible_job_id);
       expect(first).toMatch(/^j\d+\.\d+$/);
       expect(second).toBe(first);
+      await until('its begin', () => sleepers(seconds).length > 0);
       expect(sleepers(seconds)).toHaveLength(1);
       for (const { pid } of sleepers(seconds)) signal(pid, 'SIGKILL');
     }
@@ -138,8 +139,8 @@ needsSshd('an agent with hosts behind ssh', () => {
     expect(
       livingProcesses().filter(({ command }) => command.startsWith('ssh ') && command.includes(targets.folder)),
     ).toEqual([]);
-    expect(sleepers(launchedHere)).toHaveLength(1);
-    expect(sleepers(launchedThere)).toHaveLength(1);
+    for (const seconds of [launchedHere, launchedThere])
+      await until('what was launched', () => sleepers(seconds).length === 1);
     expect(masters()).not.toEqual([]);
   });
 });

@@ -33,6 +33,11 @@ export async function measureWatching(jobs: number, hosts: number): Promise<Watc
     { hosts, servers: hosts },
     { HEARTBEAT_TIMEOUT: '60', SWEEP_INTERVAL: '60', NODE_TIMEOUT: '30' },
   );
+  // Interrupted, it leaves nothing running either.
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const stop = (signal: NodeJS.Signals): void =>
+    void service.destroy().finally(() => process.kill(process.pid, signal));
+  for (const signal of signals) process.once(signal, stop);
   try {
     const gate = path.join(service.targets.folder, 'gate');
     execFileSync('mkfifo', [gate]);
@@ -61,6 +66,7 @@ export async function measureWatching(jobs: number, hosts: number): Promise<Watc
       missed: jobs - ((await counts(service)).successful ?? 0),
     };
   } finally {
+    for (const signal of signals) process.off(signal, stop);
     await service.destroy();
   }
 }

@@ -25,15 +25,15 @@ needsSshd('a task started by Ansible', () => {
   test('is a job of async_status, runs once, and is told alike by both', async () => {
     const shell = `echo out; echo ran >> "$LEDGER"; until [ -e ${targets.folder}/go ]; do sleep 0.2; done; exit 3`;
     const jobs = new Jobs(targets, [{ shell }]);
-    const start = { ...jobs.start(0), longhaul_command: {} };
+    const start = jobs.launch(0);
     const [prepared, first, second, look, status] = byTask(
       await playbooks.run('all', [jobs.prepare(), start, start, jobs.look(), jobs.status(0)], jobs.vars),
     );
     for (const host of targets.hosts) {
-      const { ansible_job_id: job_id } = first![host];
+      const { ansible_job_id: job_id } = first![host].jobs[0];
       expect(prepared![host].jobs[0]).toMatchObject({ dir: jobs.of(host, 0).dir });
-      expect(first![host]).toMatchObject({ started: true, longhaul: { claim: 'taken' } });
-      expect(second![host]).toMatchObject({ started: true, ansible_job_id: job_id });
+      expect(first![host].jobs[0]).toMatchObject({ started: true, longhaul: { claim: 'taken' } });
+      expect(second![host].jobs[0]).toMatchObject({ started: true, ansible_job_id: job_id });
       expect(look![host].jobs[0]).toMatchObject({ state: 'running', supervised: true, job_id });
       expect(status![host]).toMatchObject({ started: true, finished: false, ansible_job_id: job_id });
     }
@@ -53,12 +53,12 @@ needsSshd('a task started by Ansible', () => {
         cmd: shell,
       });
       expect(cleaned![host].jobs[0].cleaned).toBe(true);
-      expect(again![host]).toMatchObject({ started: true, ansible_job_id: first![host].ansible_job_id });
+      const { ansible_job_id: job_id } = first![host].jobs[0];
+      expect(again![host].jobs[0]).toMatchObject({ started: true, ansible_job_id: job_id });
       expect(readFileSync(jobs.ledgerOf(host), 'utf8')).toBe('ran\n');
     }
-    // Ansible leaves its folder on the target to the wrapper, whether that started something or not.
     const left = readdirSync(path.join(targets.folder, 'tmp/remote'), { recursive: true }).map(String);
-    expect(left.filter((name) => name.includes('longhaul_command'))).toEqual([]);
+    expect(left.filter((name) => name.includes('longhaul_launch'))).toEqual([]);
   });
 
   test('may be any module: what it answers is its result, and that of async_status', async () => {
@@ -105,7 +105,7 @@ needsSshd('a task started by Ansible', () => {
 
   test('is ended over a new connection after the old one and its wrapper were killed', async () => {
     const jobs = new Jobs(targets, [{ shell: 'trap "" TERM; echo up >> "$LEDGER"; setsid sleep 600' }]);
-    await playbooks.run('all', [jobs.prepare(), { ...jobs.start(0), longhaul_command: {} }], jobs.vars);
+    await playbooks.run('all', [jobs.prepare(), jobs.launch(0)], jobs.vars);
     await until('all of them', () => targets.hosts.every((host) => existsSync(jobs.ledgerOf(host))));
     for (const host of targets.hosts) {
       const claim = JSON.parse(readFileSync(path.join(jobs.of(host, 0).dir, 'claim.1'), 'utf8'));
@@ -171,6 +171,15 @@ class Jobs {
         LONGHAUL_TOKEN: 'token',
         LEDGER: `{{ data }}/ledger.${this.run}`,
       },
+    };
+  }
+
+  /** The start of a command. */
+  launch(index: number): Task {
+    const dir = `{{ jobs[inventory_hostname][${index}].dir }}`;
+    return {
+      longhaul_launch: { jobs: [{ dir, token: 'token' }] },
+      environment: { LEDGER: `{{ data }}/ledger.${this.run}` },
     };
   }
 

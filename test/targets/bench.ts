@@ -147,6 +147,13 @@ export class TaskBench {
     return JSON.parse(await this.run(line.command, { ...line.env, ...change })) as Started;
   }
 
+  /** Starts commands by one call, as the node does for a host. */
+  async launch(tasks: Pick<Task, 'dir' | 'token'>[], before: string[] = []): Promise<Started[]> {
+    const input = JSON.stringify({ jobs: tasks.map(({ dir, token }) => ({ dir, token })) });
+    const line = [...before, ...verbLine(this, 'longhaul_launch')];
+    return (JSON.parse(await this.run(line, this.env, input)) as { jobs: Started[] }).jobs;
+  }
+
   async startNew(work: Work): Promise<Task> {
     const task = await this.prepare(work);
     const answer = await this.start(task);

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { until } from '../service/processes.js';
 import { TaskBench } from './bench.js';
 
 test('a task that is started many times at once runs once, and all are told the one job', async () => {
@@ -95,6 +96,40 @@ test('both ways in which versions of Ansible call the wrapper start a module and
     expect(await bench.start(task, {}, call)).toMatchObject({ failed: false });
     expect(await bench.ended(task)).toMatchObject({ result: { rc: 0, stdout_bytes: 5 } });
   }
+});
+
+test('commands are started by one call, each once, with its own marker, and the others if one can not be', async () => {
+  await using bench = await TaskBench.open();
+  const report = `echo "$LONGHAUL_TASK \${LONGHAUL_TOKEN-none} \${ANSIBLE_ASYNC_DIR-none}" >> ${bench.ledgerFile}`;
+  const [first, second, module, third] = await bench.prepareAll([
+    { shell: report },
+    { shell: `${report}; ${bench.untilLetGo}` },
+    null,
+    { shell: report, timeout: 60 },
+  ]);
+  const all = [first!, { ...second!, token: 'other' }, second!, module!, { ...first!, dir: '/no/such' }, third!];
+  const answers = await bench.launch(all);
+  expect(answers.map(({ failed, longhaul }) => [failed, longhaul.claim])).toEqual([
+    [false, 'taken'],
+    [true, 'absent'],
+    [false, 'taken'],
+    [true, 'absent'],
+    [true, 'absent'],
+    [false, 'taken'],
+  ]);
+  await until('all to have begun', async () => (await bench.ledger()).length === 3);
+  const again = await Promise.all([bench.launch([first!, second!, third!]), bench.start(second!)]);
+  const jobIds = [answers[0], answers[2], answers[5]].map((answer) => answer!.ansible_job_id);
+  expect(again[0].map(({ failed, ansible_job_id }) => [failed, ansible_job_id])).toEqual(
+    jobIds.map((id) => [false, id]),
+  );
+  expect(again[1].ansible_job_id).toBe(jobIds[1]);
+  expect(bench.members(second!).map(({ pid }) => pid)).toContain(await bench.claimant(second!, 'supervisor'));
+  expect(bench.native(second!, jobIds[1]!)).toMatchObject({ started: true, finished: false });
+  bench.letGo();
+  for (const task of [first!, second!, third!])
+    expect(await bench.ended(task)).toMatchObject({ state: 'finished', result: { rc: 0 } });
+  expect((await bench.ledger()).sort()).toEqual([first!, second!, third!].map(({ id }) => `${id} none none`).sort());
 });
 
 test("Ansible's folder for the module is removed at the end, or at once if nothing was started", async () => {

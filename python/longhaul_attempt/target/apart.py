@@ -1,12 +1,15 @@
 """Starts a task from a process that has loaded nothing but what it takes.
 
 Those that stay with a task for as long as it runs are forks of the one that starts it; what Ansible has loaded into this
-process by now is several times what they need.
+process by now is several times what they need. It has the task's marker in its environment, as they have.
 """
 
 import json
 import os
+import secrets
 import sys
+
+from .call import COMMAND_MODULE
 
 PACKAGE = __name__.rpartition(".")[0]
 #: The folder or zip file that we come from; Ansible removes it when this process has ended.
@@ -17,20 +20,37 @@ NOT_EXECUTED = 127
 BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); __import__('importlib').import_module(sys.argv[2]).main(sys.argv[4:])"
 
 
-def launch(arguments):
-    """The answer for Ansible."""
-    told, code = _told_by_another(arguments)
+def launch_commands(jobs):
+    """Start the commands of prepared attempts ({dir, token}), one after another: {jobs: [what the wrapper answers]}.
+
+    As `async` would have it, without the way that Ansible goes for it: several connections for each.
+    """
+    return {"jobs": [_launch_command(**job) for job in jobs]}
+
+
+def _launch_command(dir, token):
+    as_ansible_calls = ["j%d" % secrets.randbelow(10**12), "0", "/" + COMMAND_MODULE, "_", "-preserve_tmp"]
+    given = {"LONGHAUL_TASK": os.path.basename(dir), "LONGHAUL_TOKEN": token, "ANSIBLE_ASYNC_DIR": dir}
+    return launch(as_ansible_calls, {**os.environ, **given})
+
+
+def launch(arguments, environment=os.environ):
+    """The answer for Ansible. `environment`: that of the task."""
+    told, code = _told_by_another(arguments, environment)
     if told.endswith(b"\n"):
         return json.loads(told.decode())
-    if code == NOT_EXECUTED:
+    if code == NOT_EXECUTED and environment is os.environ:
         # No Python can be started by the name that this one has for itself.
         from .launching import launch as launch_here
 
         return launch_here(arguments, os.environ)
+    if code == NOT_EXECUTED:
+        reason = "Not started: %s can't be executed" % sys.executable
+        return {"failed": True, "msg": reason, "longhaul": {"claim": "failed", "kind": "launch"}}
     return {"failed": True, "msg": "Not started, or killed while it was", "longhaul": {"claim": "unknown"}}
 
 
-def _told_by_another(arguments):
+def _told_by_another(arguments, environment):
     """What the other process prints, and its exit code; None if it was killed."""
     command = [sys.executable, "-I", "-S", "-B", "-c", BEGIN, ROOT, PACKAGE + ".launching", LABEL, *arguments]
     answer_read, answer_write = os.pipe()
@@ -38,7 +58,7 @@ def _told_by_another(arguments):
     if pid == 0:
         try:
             os.dup2(answer_write, 1)
-            os.execv(command[0], command)
+            os.execve(command[0], command, environment)
         finally:
             os._exit(NOT_EXECUTED)
     os.close(answer_write)

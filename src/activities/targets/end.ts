@@ -1,6 +1,7 @@
 import type { TargetsRef } from '../../job/target-protocol.js';
 import { targetMarkerOf } from '../../targets/ids.js';
-import { endOnHost, NotEndedError } from '../../targets/task-on-host.js';
+import { NotEndedError } from '../../ansible/watch.js';
+import { endOnHost } from '../../targets/task-on-host.js';
 import type { RunInTemporal } from '../context.js';
 import { cancelReason } from '../end.js';
 import { wayTo, type TargetContext } from './context.js';

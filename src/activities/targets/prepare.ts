@@ -110,14 +110,13 @@ async function prepareOn(
   const host: TargetHost = { ...(await wayTo(context, spec)), host: name, local };
   const answer = await context.targets.calls.prepare(
     host,
-    [newTask(context, request, spec, name)],
+    newTask(context, request, spec, name),
     spec.async_dir ?? null,
     signal,
   );
   if (answer.status === 'unreachable') return { unreached: answer.reason };
   if (answer.status === 'refused') return { ended: notLaunched(answer.reason) };
-  const [made] = answer.value;
-  if (made === undefined) return { unreached: 'it gave no answer' };
+  const made = answer.value;
   if ('error' in made) return { ended: failed({ kind: made.error.kind, message: made.error.msg }) };
   return { place: { local, dir: made.dir, token: made.token } };
 }

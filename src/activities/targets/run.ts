@@ -3,13 +3,14 @@ import { makeFolder, replaceDurably } from '../../disk/durable.js';
 import { recordOfStep } from '../../ansible/folders.js';
 import { readRecord } from '../../ansible/records.js';
 import { TargetResult } from '../../job/outcome.js';
+import { notStarted } from '../../job/progress.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
 import { troubleOf } from '../../job/target-outcome.js';
 import type { TargetPlace, TargetsRef, TargetSpec } from '../../job/target-protocol.js';
-import type { ModuleCall } from '../../targets/calls.js';
+import type { Launch } from '../../targets/calls.js';
 import { targetIdOf, targetMarkerOf } from '../../targets/ids.js';
 import { HostOutput } from '../../targets/output.js';
-import { notStarted, withLastError } from '../../targets/results.js';
+import { withLastError } from '../../targets/results.js';
 import { runOnHost, type HostTask, type Standing } from '../../targets/task-on-host.js';
 import { keyOf } from '../context.js';
 import type { Lifeline } from '../lifeline.js';
@@ -102,16 +103,12 @@ async function runOne(
   return result;
 }
 
-function launchOf(spec: TargetSpec, { dir, token }: { dir: string; token: string }, id: string): ModuleCall | null {
+function launchOf(spec: TargetSpec, { dir, token }: { dir: string; token: string }, id: string): Launch | null {
   if (spec.kind !== 'task') return null;
-  const { module, args } = spec.task ?? { module: 'longhaul_command', args: {} };
-  return {
-    module,
-    args,
-    async: longestSeconds,
-    asyncDir: dir,
-    environment: { LONGHAUL_TASK: id, LONGHAUL_TOKEN: token },
-  };
+  if (spec.task === undefined) return { prepared: { dir, token } };
+  const { module, args } = spec.task;
+  const environment = { LONGHAUL_TASK: id, LONGHAUL_TOKEN: token };
+  return { module: { module, args, async: longestSeconds, asyncDir: dir, environment } };
 }
 
 /** For the clean-up, which goes by what it finds in the folder. */

@@ -37,13 +37,9 @@ export async function sweepTargets(context: TargetContext): Promise<void> {
   });
   await Promise.all(swept);
   await cleanUp(context, over);
-  await removeInventories(context);
-}
-
-/** Asks for those that are in use, so that the others can be told from them. */
-async function removeInventories(context: TargetContext): Promise<void> {
-  for (const { spec } of await context.ledger.all()) await wayTo(context, spec);
-  await context.targets.inventories.removeUnused();
+  await context.targets.inventories.removeUnused(async () => {
+    for (const { spec } of await context.ledger.all()) await wayTo(context, spec);
+  });
 }
 
 /**
