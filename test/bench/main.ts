@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { measureNaming } from './failures.js';
 import { measureWatching, type Watching } from './watching.js';
 
 /**
- * `npm run bench [-- --jobs 10,100,1000] [--hosts 10] [--json FILE]`: what it costs to watch live commands on hosts, as a table, and as
- * JSON.
+ * `npm run bench [-- --jobs 10,100,1000] [--hosts 10] [--json FILE]`: how soon failures on hosts are named, and what it costs to watch live
+ * commands there, as tables, and as JSON. Without --jobs only the former, by `--jobs ''`.
  */
 const { values } = parseArgs({
   options: {
@@ -14,9 +15,12 @@ const { values } = parseArgs({
   },
 });
 
+const naming = await measureNaming();
+console.table(naming.map((row) => ({ ...row, seconds: row.seconds.toFixed(1) })));
 const results: Watching[] = [];
-for (const jobs of values.jobs.split(',').map(Number)) results.push(await measureWatching(jobs, Number(values.hosts)));
-writeFileSync(values.json, `${JSON.stringify({ watching: results }, undefined, 2)}\n`);
+for (const jobs of values.jobs.split(',').filter((text) => text !== ''))
+  results.push(await measureWatching(Number(jobs), Number(values.hosts)));
+writeFileSync(values.json, `${JSON.stringify({ naming, watching: results }, undefined, 2)}\n`);
 console.table(
   results.map(({ jobs, start_seconds, cores, worker_rss_mb, temporal_rss_mb, latency_seconds, missed }) => ({
     jobs,

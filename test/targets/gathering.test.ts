@@ -41,8 +41,9 @@ test('a call takes along what it may, and of one item whatever it has', async ()
   const [calls, gathering] = [new Calls(), new Gathering<string, string>({ items: 3, bytes: 20 })];
   const items = ['first', 'x'.repeat(50), '1', '2', '3', '4', '5'.repeat(12), '6'.repeat(12)];
   const answers = items.map((item) => gathering.ask('here', item, calls.call, never));
-  for (let made = 0; made < calls.made.length; made++) {
-    calls.made[made]!.answer();
+  let answered = 0;
+  while (answered < calls.made.length) {
+    calls.made[answered++]!.answer();
     await turn();
   }
   await Promise.all(answers);
