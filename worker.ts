@@ -170,10 +170,13 @@ const shared = await Worker.create({
     ...createEngineActivities(context),
     ...createAbsenceActivities(context),
   },
+  // An open job costs megabytes while it is kept in memory; the others are made again from their histories when something happens.
+  maxCachedWorkflows: 250,
   // A worker that was killed must not keep its workflows waiting for it.
   stickyQueueScheduleToStartTimeout: '1s',
   tuner: {
-    workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 40 },
+    // Those beyond wait with Temporal, where their time limit does not run yet.
+    workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 10 },
     activityTaskSlotSupplier: placeSlots,
     localActivityTaskSlotSupplier: { type: 'fixed-size', numSlots: 40 },
     nexusTaskSlotSupplier: { type: 'fixed-size', numSlots: 1 },

@@ -2,7 +2,8 @@ import type { AnsibleAgent } from '../ansible/agent/agent.js';
 import { AgentError } from '../ansible/agent/errors.js';
 import type { Task, TaskResult } from '../ansible/agent/protocol.js';
 import { messageOf, type ModuleAnswer, type ModuleCall, type ModuleRunner } from './calls.js';
-import { UnusableInventoryError, type FindHosts } from './found-hosts.js';
+import { UnusableInventoryError, type FindHosts, type FoundHost } from './found-hosts.js';
+import { Gathering } from './gathering.js';
 
 /** A host whose connection is frozen answers nothing for so long. */
 const patience = { find: 60_000, run: 60_000, here: 60_000, launch: 180_000 };
@@ -27,19 +28,34 @@ export function modulesThrough(agent: AnsibleAgent): ModuleRunner {
   };
 }
 
-/** Looks up hosts through the agent. */
+/** Looks up hosts through the agent; who asks the same during a call is answered by the next one, together with others. */
 export function findThrough(agent: AnsibleAgent): FindHosts {
-  return async (inventory, extraVars, pattern) => {
-    try {
-      const { hosts } = await agent.hosts({ inventory, extra_vars: extraVars, pattern }, { timeoutMs: patience.find });
-      return hosts;
-    } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      if (error.kind === 'no_hosts') throw new UnusableInventoryError('hosts', error.message);
-      if (error.kind === 'inventory') throw new UnusableInventoryError('inventory', error.message);
-      throw error;
-    }
+  const lookups = new Gathering<null, FoundHost[]>({ items: Infinity, bytes: Infinity });
+  const uncancelled = new AbortController().signal;
+  return (inventory, extraVars, pattern) => {
+    const find = async (asked: null[]): Promise<FoundHost[][]> => {
+      const hosts = await findHosts(agent, inventory, extraVars, pattern);
+      return asked.map(() => hosts);
+    };
+    return lookups.ask(JSON.stringify([inventory, extraVars, pattern]), null, find, uncancelled);
   };
+}
+
+async function findHosts(
+  agent: AnsibleAgent,
+  inventory: string,
+  extraVars: string | null,
+  pattern: string,
+): Promise<FoundHost[]> {
+  try {
+    const { hosts } = await agent.hosts({ inventory, extra_vars: extraVars, pattern }, { timeoutMs: patience.find });
+    return hosts;
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    if (error.kind === 'no_hosts') throw new UnusableInventoryError('hosts', error.message);
+    if (error.kind === 'inventory') throw new UnusableInventoryError('inventory', error.message);
+    throw error;
+  }
 }
 
 function taskOf({ module, args, async = 0, asyncDir, environment = {} }: ModuleCall): Task {

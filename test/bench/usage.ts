@@ -11,8 +11,9 @@ const ticksPerSecond = 100;
 /** CPU seconds that each has used so far, with all of its processes that have ended. */
 export function cpuOf(hosts: TargetService): Record<Payer, number> {
   const used = { worker: 0, ansible: 0, temporal: 0 };
+  const service = { worker: hosts.service.processesOf('worker'), temporal: hosts.service.processesOf('temporal') };
   for (const process of livingProcesses()) {
-    const payer = payerOf(hosts, process);
+    const payer = payerOf(process, service, hosts.targets.folder);
     if (payer !== undefined) used[payer] += cpuSeconds(process.pid);
   }
   return used;
@@ -24,11 +25,15 @@ export function memoryOf(hosts: TargetService, role: 'worker' | 'temporal'): num
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }
 
-function payerOf({ service, targets }: TargetService, { pid, command }: Process): Payer | undefined {
-  if (service.processesOf('worker').some((found) => found.pid === pid)) return 'worker';
-  if (service.processesOf('temporal').some((found) => found.pid === pid)) return 'temporal';
+function payerOf(
+  { pid, command }: Process,
+  { worker, temporal }: Record<'worker' | 'temporal', Process[]>,
+  targetsFolder: string,
+): Payer | undefined {
+  if (worker.some((found) => found.pid === pid)) return 'worker';
+  if (temporal.some((found) => found.pid === pid)) return 'temporal';
   // Those that serve the connections belong to nobody.
-  const isOfConnections = command.startsWith('ssh') && command.includes(targets.folder);
+  const isOfConnections = command.startsWith('ssh') && command.includes(targetsFolder);
   return isOfConnections || command.includes('longhaul_agent') ? 'ansible' : undefined;
 }
 

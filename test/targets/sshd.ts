@@ -24,6 +24,8 @@ export interface TargetsOptions {
   servers?: number;
   /** The hosts' own Python. */
   python?: string;
+  /** Whether what runs on the hosts gives way to others on this machine. */
+  givesWay?: boolean;
 }
 
 /**
@@ -43,13 +45,18 @@ export class Targets {
     this.inventory = path.join(folder, 'inventory.json');
   }
 
-  static async open({ hosts = 1, servers = 1, python = targetPython() }: TargetsOptions = {}): Promise<Targets> {
+  static async open({
+    hosts = 1,
+    servers = 1,
+    python = targetPython(),
+    givesWay = false,
+  }: TargetsOptions = {}): Promise<Targets> {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'lh-'));
     const id = randomBytes(8).toString('hex');
     for (const key of ['host_key', 'client_key'])
       execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', path.join(folder, key)]);
     const names = Array.from({ length: hosts }, (_, index) => `ssh-${index + 1}`);
-    const all = Array.from({ length: servers }, (_, index) => new Sshd(folder, index + 1, hosts, mark(id)));
+    const all = Array.from({ length: servers }, (_, index) => new Sshd(folder, index + 1, hosts, mark(id), givesWay));
     const targets = new Targets(folder, all, [...names, 'here'], id);
     try {
       for (const name of targets.hosts) await mkdir(targets.dataOf(name), { recursive: true });
@@ -147,6 +154,7 @@ export class Sshd {
     number: number,
     private readonly addresses: number,
     private readonly mark: string,
+    private readonly givesWay: boolean,
   ) {
     this.config = path.join(folder, `sshd_config.${number}`);
     this.log = path.join(folder, `sshd.${number}.log`);
@@ -216,6 +224,11 @@ export class Sshd {
       'LogLevel ERROR',
       'Subsystem sftp internal-sftp',
     ];
+    // Where Linux shares the CPU out by sessions, nice alone changes nothing (sched(7), autogroup).
+    if (this.givesWay)
+      settings.push(
+        'ForceCommand echo 15 2>/dev/null > /proc/self/autogroup; exec nice -n 15 sh -c "$SSH_ORIGINAL_COMMAND"',
+      );
     return understands('PerSourcePenalties=no', this.folder) ? [...settings, 'PerSourcePenalties no'] : settings;
   }
 }

@@ -1,3 +1,4 @@
+import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AgentProcess, type AgentSetup } from './agent-process.js';
 import { AgentDiedError } from './errors.js';
@@ -15,6 +16,9 @@ export interface AgentOptions extends AgentSetup {
 }
 
 const defaultLimit = 32;
+/** How many calls begin at once: that takes computing, where waiting for a host takes none. */
+const beginAtOnce = 2 + 2 * os.availableParallelism();
+const beginMs = 2_000;
 const defaultHereLimit = 8;
 const defaultAnswerGraceMs = 20_000;
 /** Waited before a start, by how many have died soon after theirs. */
@@ -30,6 +34,7 @@ export class AnsibleAgent {
   readonly #options: AgentOptions;
   readonly #lane: Lane;
   readonly #hereLane: Lane;
+  readonly #beginning = new Lane(beginAtOnce);
   readonly #stopping = new AbortController();
   readonly #processes = new Set<AgentProcess>();
   #current: Promise<AgentProcess> | undefined;
@@ -46,19 +51,22 @@ export class AnsibleAgent {
    * @throws AgentError; AgentDiedError and CallTimeoutError say that it may be repeated
    */
   async call(request: Omit<RunRequest, 'verb'>, options: CallOptions): Promise<TaskResult[]> {
-    return (await this.#through(this.#lane, { verb: 'run', ...request }, options)).results;
+    return (await this.#throughAnsible({ verb: 'run', ...request }, options)).results;
   }
 
   /** @throws AgentError of kind `no_hosts` when the pattern matches none, `inventory` when that can't be read */
   async hosts(request: Omit<HostsRequest, 'verb'>, options: CallOptions): Promise<Hosts> {
-    const { hosts } = await this.#through(this.#lane, { verb: 'hosts', ...request }, options);
+    const { hosts } = await this.#throughAnsible({ verb: 'hosts', ...request }, options);
     if (hosts === undefined) throw new AgentDiedError('the agent told of no hosts');
     return hosts;
   }
 
   /** Asks this machine itself, and isn't held up by calls of other machines. */
   async here(request: Omit<HereRequest, 'verb'>, options: CallOptions): Promise<TaskResult> {
-    const { results } = await this.#through(this.#hereLane, { verb: 'here', ...request }, options);
+    const { results } = await this.#hereLane.through(
+      () => this.#ask({ verb: 'here', ...request }, options),
+      options.signal,
+    );
     if (results[0] === undefined) throw new AgentDiedError('the agent gave no result');
     return results[0];
   }
@@ -69,8 +77,15 @@ export class AnsibleAgent {
     await Promise.all([...this.#processes].map((agent) => agent.stop()));
   }
 
-  #through(lane: Lane, request: Request, options: CallOptions): Promise<Answered> {
-    return lane.through(() => this.#ask(request, options), options.signal);
+  #throughAnsible(request: Request, options: CallOptions): Promise<Answered> {
+    return this.#lane.through(async () => {
+      const { answered } = await this.#beginning.through(async () => {
+        const answered = this.#ask(request, options);
+        await Promise.race([answered.catch(() => undefined), delay(beginMs, undefined, { ref: false })]);
+        return { answered };
+      }, options.signal);
+      return answered;
+    }, options.signal);
   }
 
   async #ask(request: Request, options: CallOptions): Promise<Answered> {
