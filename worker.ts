@@ -175,8 +175,8 @@ const shared = await Worker.create({
   // A worker that was killed must not keep its workflows waiting for it.
   stickyQueueScheduleToStartTimeout: '1s',
   tuner: {
-    // Those beyond wait with Temporal, where their time limit does not run yet.
-    workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 10 },
+    // The time limit of a task runs as soon as it is here, and one thread does them all.
+    workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 20 },
     activityTaskSlotSupplier: placeSlots,
     localActivityTaskSlotSupplier: { type: 'fixed-size', numSlots: 40 },
     nexusTaskSlotSupplier: { type: 'fixed-size', numSlots: 1 },

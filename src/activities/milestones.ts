@@ -2,6 +2,8 @@ import { signals, type Milestone, type RunHeartbeat } from '../job/protocol.js';
 import type { NodeContext, RunInTemporal } from './context.js';
 
 const signalTimeoutMs = 5_000;
+/** After a failure. */
+const pauseMs = 10_000;
 /**
  * When an attempt has run for so long, it is told how far it has come. What ends before the first is not worth a line in the
  * lists; later ones are ever further apart, so that there are a few of them however long it runs (1, 4, 16, 64 minutes, 4 hours).
@@ -15,6 +17,8 @@ const dueAfterMs = [1_000, ...[0, 1, 2, 3, 4].map((power) => 60_000 * 4 ** power
 export class Milestones {
   private told: number;
   private telling = false;
+  /** Not tried again before, ms since 1970. */
+  private notBefore = 0;
 
   constructor(
     private readonly context: NodeContext,
@@ -29,7 +33,7 @@ export class Milestones {
   /** Begins to tell what there is to tell of this heartbeat, and returns it with a note of what was told. */
   note(heartbeat: RunHeartbeat): RunHeartbeat {
     const due = milestonesDue(heartbeat);
-    if (due > this.told && !this.telling) void this.tell(heartbeat, due);
+    if (due > this.told && !this.telling && Date.now() >= this.notBefore) void this.tell(heartbeat, due);
     return { ...heartbeat, told: this.told };
   }
 
@@ -44,6 +48,7 @@ export class Milestones {
       await client.withDeadline(Date.now() + signalTimeoutMs, () => handle.signal(signals.milestone, milestone));
       this.told = due;
     } catch (error) {
+      this.notBefore = Date.now() + pauseMs;
       log.debug({ err: error, workflowId }, 'a milestone could not be told; the next look tries again');
     } finally {
       this.telling = false;

@@ -1,4 +1,5 @@
 import os from 'node:os';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { z } from 'zod';
 import { Lane } from '../ansible/agent/lane.js';
@@ -82,14 +83,17 @@ const modulesAtOnce = Math.min(24, 4 + 2 * os.availableParallelism());
 
 /** Our modules on target hosts, one call for any number of jobs of a host. */
 export class TargetCalls {
-  private readonly preparing = new Gathering<NewTask, Answer<PreparedJob>>(together);
-  private readonly launching = new Gathering<{ dir: string; token: string }, Answer<LaunchedJob>>(together);
+  private readonly preparing = new Gathering<NewTask, Answer<PreparedJob>>(together, isUnreachable);
+  private readonly launching = new Gathering<{ dir: string; token: string }, Answer<LaunchedJob>>(
+    together,
+    isUnreachable,
+  );
   private readonly modules = new Lane(modulesAtOnce);
 
   constructor(private readonly runner: ModuleRunner) {}
 
   prepare(host: TargetHost, task: NewTask, base: string | null, signal: AbortSignal): Promise<Answer<PreparedJob>> {
-    const place = JSON.stringify([keyOfHost(host), base]);
+    const place = JSON.stringify([keyOfHost(host), isHere(host), base]);
     const ask = () =>
       this.preparing.ask(
         place,
@@ -133,7 +137,8 @@ export class TargetCalls {
     signal: AbortSignal,
   ): Promise<Answer<LaunchedJob>> {
     return this.launching.ask(
-      keyOfHost(host),
+      // A folder that answers nothing holds up no other.
+      JSON.stringify([keyOfHost(host), isHere(host), path.posix.dirname(prepared.dir)]),
       prepared,
       async (jobs, signal) => forEach(jobs, await this.call(host, 'longhaul_launch', { jobs }, Launched, signal)),
       signal,
@@ -148,7 +153,7 @@ export class TargetCalls {
     if (said.success) return { status: 'ok', value: said.data };
     // Without a word of our wrapper, it may not have been reached.
     if (failed) return { status: 'refused', reason: messageOf(answer.result) };
-    const msg = `${call.module} does not run through Ansible's async`;
+    const msg = `${call.module} ran at once, and not through Ansible's async; what it answered was not kept`;
     return { status: 'ok', value: { failed: true, msg, longhaul: { claim: 'absent' } } };
   }
 
@@ -178,6 +183,10 @@ async function againWhile<T>(isBroken: (answer: T) => boolean, ask: () => Promis
     if (!isBroken(answer) || times === enoughTimes) return answer;
     await delay(times * pauseMs, undefined, { signal });
   }
+}
+
+function isUnreachable({ status }: Answer<unknown>): boolean {
+  return status === 'unreachable';
 }
 
 /** The answer to a call, for each of those that it was made for. */

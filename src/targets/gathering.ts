@@ -1,3 +1,5 @@
+type Call<Item, Answer> = (items: Item[], signal: AbortSignal) => Promise<Answer[]>;
+
 /** One who waits for an answer. */
 class Asked<Item, Answer> {
   readonly answer: Promise<Answer>;
@@ -6,6 +8,7 @@ class Asked<Item, Answer> {
 
   constructor(
     readonly item: Item,
+    readonly call: Call<Item, Answer>,
     readonly signal: AbortSignal,
   ) {
     this.answer = new Promise((resolve, reject) => {
@@ -23,24 +26,25 @@ export class Gathering<Item, Answer> {
   /** By the places that are being asked. */
   private readonly waiting = new Map<string, Asked<Item, Answer>[]>();
 
-  /** @param most what one call takes along, in items and in bytes of them as JSON; of one item, whatever it has */
-  constructor(private readonly most: { items: number; bytes: number }) {}
+  /**
+   * @param most what one call takes along, in items and in bytes of them as JSON; of one item, whatever it has
+   * @param isForAll whether an answer is about the place, so that it goes to all who were waiting when it came
+   */
+  constructor(
+    private readonly most: { items: number; bytes: number },
+    private readonly isForAll: (answer: Answer) => boolean = () => false,
+  ) {}
 
   /**
-   * @param place two that name the same one give the same `call`, but for what is asked
+   * @param place calls of two that name the same one can stand for each other
    * @param call gives an answer for each item, in their order
    * @param signal ends the waiting; the call is ended when none waits for it any more
    */
-  async ask(
-    place: string,
-    item: Item,
-    call: (items: Item[], signal: AbortSignal) => Promise<Answer[]>,
-    signal: AbortSignal,
-  ): Promise<Answer> {
+  async ask(place: string, item: Item, call: Call<Item, Answer>, signal: AbortSignal): Promise<Answer> {
     signal.throwIfAborted();
-    const asked = new Asked<Item, Answer>(item, signal);
+    const asked = new Asked<Item, Answer>(item, call, signal);
     const others = this.waiting.get(place);
-    if (others === undefined) void this.serve(place, [asked], call);
+    if (others === undefined) void this.serve(place, [asked]);
     else others.push(asked);
     const giveUp = (): void => asked.reject(signal.reason as Error);
     signal.addEventListener('abort', giveUp, { once: true });
@@ -51,15 +55,12 @@ export class Gathering<Item, Answer> {
     }
   }
 
-  private async serve(
-    place: string,
-    waiting: Asked<Item, Answer>[],
-    call: (items: Item[], signal: AbortSignal) => Promise<Answer[]>,
-  ): Promise<void> {
+  private async serve(place: string, waiting: Asked<Item, Answer>[]): Promise<void> {
     this.waiting.set(place, waiting);
     while (waiting.length > 0) {
       const together = this.next(waiting).filter(({ signal }) => !signal.aborted);
-      if (together.length > 0) await answerAll(together, call);
+      const [answer] = await answerAll(together);
+      if (answer !== undefined && this.isForAll(answer)) for (const asked of waiting.splice(0)) asked.resolve(answer);
     }
     this.waiting.delete(place);
   }
@@ -75,24 +76,25 @@ export class Gathering<Item, Answer> {
   }
 }
 
-async function answerAll<Item, Answer>(
-  together: Asked<Item, Answer>[],
-  call: (items: Item[], signal: AbortSignal) => Promise<Answer[]>,
-): Promise<void> {
+/** The answers, which all of them are given; none if the call failed. */
+async function answerAll<Item, Answer>(together: Asked<Item, Answer>[]): Promise<Answer[]> {
+  const [first] = together;
+  if (first === undefined) return [];
   const unwanted = new AbortController();
   const look = (): void => {
-    const [first] = together;
-    if (together.every(({ signal }) => signal.aborted)) unwanted.abort(first?.signal.reason);
+    if (together.every(({ signal }) => signal.aborted)) unwanted.abort(first.signal.reason);
   };
   for (const { signal } of together) signal.addEventListener('abort', look, { once: true });
   try {
     const items = together.map(({ item }) => item);
-    const answers = await call(items, unwanted.signal);
+    const answers = await first.call(items, unwanted.signal);
     if (answers.length !== items.length)
       throw new Error(`${items.length} were asked for, and ${answers.length} answered`);
     together.forEach((asked, index) => asked.resolve(answers[index] as Answer));
+    return answers;
   } catch (error) {
     for (const asked of together) asked.reject(error as Error);
+    return [];
   } finally {
     for (const { signal } of together) signal.removeEventListener('abort', look);
   }

@@ -31,6 +31,8 @@ const pace = {
   unreachable: [2_000, 5_000, 10_000, 20_000, 30_000],
   jitter: 0.15,
 } as const;
+/** A look that waits for its turn says nothing about its host; one that was begun has a time limit of its own. */
+const uncancelled = new AbortController().signal;
 const bytesOfOneLook = 4 * 1024 * 1024;
 const smallestChunk = 64 * 1024;
 
@@ -81,12 +83,11 @@ export class HostWatch {
   private async look(): Promise<void> {
     const jobs = [...this.jobs];
     const chunk = Math.max(smallestChunk, Math.floor(bytesOfOneLook / jobs.length));
-    const signal = AbortSignal.timeout(120_000);
     try {
       const answer = await this.calls.look(
         this.host,
         jobs.map((job) => job.lookedAt(chunk)),
-        signal,
+        uncancelled,
       );
       if (answer.status !== 'ok') return this.unanswered(jobs, answer.reason);
       this.failures = 0;

@@ -12,6 +12,8 @@ import type { Watches } from './watches.js';
 
 /** How much later than the host's own supervisor a timeout is enforced, beyond two graces. */
 const secondInLineMs = 20_000;
+/** For so long a start is tried of which the host can't tell what became of it. */
+const unstartableMs = 120_000;
 
 /** What it takes to run a job on hosts. */
 export interface TargetTools {
@@ -190,16 +192,23 @@ class Watcher {
     const { host, launch } = this.task;
     if (launch === null) return;
     const answer = await this.tools.calls.launch(host, launch, this.signal);
-    if (answer.status === 'unreachable') {
-      // Looks at the host may be answered all the while.
-      this.unlaunchedSince ??= Date.now();
-      if (Date.now() - this.unlaunchedSince < this.task.unreachableAfterMs) return this.unseen(answer.reason);
-      const since = new Date(this.unlaunchedSince).toISOString();
-      return this.end('launch', `no launch was answered since ${since}: ${answer.reason}`);
-    }
+    const { unreachableAfterMs } = this.task;
+    if (answer.status === 'unreachable')
+      return this.unlaunched(unreachableAfterMs, answer.reason, () => this.unseen(answer.reason));
     // A start that can't be had is put on record as void, if it is not on record as anything else.
-    if (answer.status === 'refused') await this.end('launch', answer.reason);
-    else if (answer.value.failed) await this.end('launch', answer.value.msg ?? 'it failed without a message');
+    if (answer.status === 'refused') return this.end('launch', answer.reason);
+    const { failed, msg: message = 'it failed without a message', longhaul } = answer.value;
+    if (!failed) return;
+    if (longhaul.claim !== 'unknown') return this.end('launch', message);
+    return this.unlaunched(unstartableMs, message, () => this.tell({ ...this.standing.result, message }));
+  }
+
+  /** It may have been launched, or be another time: looks tell, and may be answered all the while. */
+  private async unlaunched(patienceMs: number, reason: string, tell: () => void): Promise<void> {
+    this.unlaunchedSince ??= Date.now();
+    if (Date.now() - this.unlaunchedSince < patienceMs) return tell();
+    const since = new Date(this.unlaunchedSince).toISOString();
+    return this.end('launch', `no launch was answered since ${since}: ${reason}`);
   }
 
   /** It started, and neither a process nor a result is left of it: stragglers are ended, and that is put on record. */

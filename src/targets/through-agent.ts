@@ -6,14 +6,15 @@ import { UnusableInventoryError, type FindHosts, type FoundHost } from './found-
 import { Gathering } from './gathering.js';
 
 /** A host whose connection is frozen answers nothing for so long. */
-const patience = { find: 60_000, run: 60_000, here: 60_000, launch: 180_000 };
+const patience = { find: 60_000, run: 60_000, start: 180_000 };
+/** What is done for many attempts, one after another. */
+const starts = ['longhaul_prepare', 'longhaul_launch'];
 
 /** Runs modules through Ansible, as it is loaded in the agent. */
 export function modulesThrough(agent: AnsibleAgent): ModuleRunner {
   return {
     async run({ inventory, extraVars, host, become }, call, signal) {
-      // A launch carries what the host is to run.
-      const timeoutMs = call.async === undefined ? patience.run : patience.launch;
+      const timeoutMs = patienceFor(call);
       const request = { inventory, extra_vars: extraVars, host, become, tasks: [taskOf(call)] };
       try {
         const [result] = await agent.call(request, { timeoutMs, signal });
@@ -23,7 +24,7 @@ export function modulesThrough(agent: AnsibleAgent): ModuleRunner {
       }
     },
     async here({ module, args }, signal) {
-      return answerOf(await agent.here({ module, args }, { timeoutMs: patience.here, signal }));
+      return answerOf(await agent.here({ module, args }, { timeoutMs: patienceFor({ module }), signal }));
     },
   };
 }
@@ -56,6 +57,11 @@ async function findHosts(
     if (error.kind === 'inventory') throw new UnusableInventoryError('inventory', error.message);
     throw error;
   }
+}
+
+/** A launch through Ansible's async carries what the host is to run. */
+function patienceFor({ module, async }: Pick<ModuleCall, 'module' | 'async'>): number {
+  return async !== undefined || starts.includes(module) ? patience.start : patience.run;
 }
 
 function taskOf({ module, args, async = 0, asyncDir, environment = {} }: ModuleCall): Task {

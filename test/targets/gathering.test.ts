@@ -91,3 +91,15 @@ test('a call that fails, or answers less than it was asked, fails for all that i
   calls.made[1]!.answer(1);
   for (const each of await Promise.allSettled(others)) expect(each).toMatchObject({ status: 'rejected' });
 });
+
+test('an answer about the place itself is given to all who wait for one from there', async () => {
+  const calls = new Calls();
+  const gathering = new Gathering<string, string>({ items: 1, bytes: 1000 }, (answer) => answer === 'away!');
+  const answers = ['here', 'away', 'b', 'c'].map((item) => gathering.ask('here', item, calls.call, never));
+  calls.made[0]!.answer();
+  expect(await answers[0]).toBe('here!');
+  expect(calls.made[1]!.items).toEqual(['away']);
+  calls.made[1]!.answer();
+  expect(await Promise.all(answers.slice(1))).toEqual(['away!', 'away!', 'away!']);
+  expect(calls.made).toHaveLength(2);
+});

@@ -4,6 +4,7 @@ Those that stay with a task for as long as it runs are forks of the one that sta
 process by now is several times what they need. It has the task's marker in its environment, as they have.
 """
 
+import errno
 import json
 import os
 import secrets
@@ -16,7 +17,7 @@ PACKAGE = __name__.rpartition(".")[0]
 ROOT = os.path.abspath(__file__)[: -len(os.path.join(*__name__.split(".")) + ".py") - 1]
 #: What those who look through processes know us by.
 LABEL = "longhaul/async_wrapper.py"
-NOT_EXECUTED = 127
+NOT_EXECUTED, NOT_NOW = 127, 126
 BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); __import__('importlib').import_module(sys.argv[2]).main(sys.argv[4:])"
 
 
@@ -31,7 +32,10 @@ def launch_commands(jobs):
 def _launch_command(dir, token):
     as_ansible_calls = ["j%d" % secrets.randbelow(10**12), "0", "/" + COMMAND_MODULE, "_", "-preserve_tmp"]
     given = {"LONGHAUL_TASK": os.path.basename(dir), "LONGHAUL_TOKEN": token, "ANSIBLE_ASYNC_DIR": dir}
-    return launch(as_ansible_calls, {**os.environ, **given})
+    try:
+        return launch(as_ansible_calls, {**os.environ, **given})
+    except (OSError, ValueError) as error:  # the others are started all the same
+        return _unknown(error)
 
 
 def launch(arguments, environment=os.environ):
@@ -45,9 +49,15 @@ def launch(arguments, environment=os.environ):
 
         return launch_here(arguments, os.environ)
     if code == NOT_EXECUTED:
-        reason = "Not started: %s can't be executed" % sys.executable
+        # Nor can it be done here, where the environment is not that of the task.
+        reason = "Not started: %s" % told.decode("utf-8", "replace")
         return {"failed": True, "msg": reason, "longhaul": {"claim": "failed", "kind": "launch"}}
-    return {"failed": True, "msg": "Not started, or killed while it was", "longhaul": {"claim": "unknown"}}
+    return _unknown(told.decode("utf-8", "replace") or "killed while it was")
+
+
+def _unknown(why):
+    """It may be tried again, and may have been started."""
+    return {"failed": True, "msg": "Not started, or %s" % why, "longhaul": {"claim": "unknown"}}
 
 
 def _told_by_another(arguments, environment):
@@ -59,6 +69,9 @@ def _told_by_another(arguments, environment):
         try:
             os.dup2(answer_write, 1)
             os.execve(command[0], command, environment)
+        except OSError as error:
+            os.write(answer_write, str(error).encode())
+            os._exit(NOT_NOW if error.errno in (errno.EAGAIN, errno.ENOMEM) else NOT_EXECUTED)
         finally:
             os._exit(NOT_EXECUTED)
     os.close(answer_write)

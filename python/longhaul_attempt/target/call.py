@@ -11,6 +11,7 @@ import shutil
 from .folders import Refused
 
 JID = re.compile(r"j\d+\Z")
+#: Not a module that there is: what is called by this name is the command of the attempt.
 COMMAND_MODULE = "longhaul_command"
 
 
