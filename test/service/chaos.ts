@@ -22,9 +22,12 @@ const choiceSeed = Number(process.env.CHAOS_SEED ?? Number.parseInt(commit().sli
 /** The share that is run of those tests that take long. */
 const alsoShare = 0.4;
 
-/** `it` for what takes long and is one way more to something that others test: `npm test` has a share of these. */
+/**
+ * `it` for what takes long and is one way more to something that others test: `npm test` has a share of these. The
+ * others are there, but not run: for Vitest a `describe` without any test is a failure.
+ */
 export function also(title: string, body: () => Promise<void>, timeout?: number): void {
-  if (inFull || randomFor(title)() < alsoShare) it(title, body, timeout);
+  it.runIf(inFull || randomFor(title)() < alsoShare)(title, body, timeout);
 }
 
 /** All cases in full, else a choice of so many, in their order. @param salt for another choice than others make */
