@@ -170,8 +170,6 @@ const shared = await Worker.create({
     ...createEngineActivities(context),
     ...createAbsenceActivities(context),
   },
-  // An open job costs megabytes while it is kept in memory; the others are made again from their histories when something happens.
-  maxCachedWorkflows: 250,
   // A worker that was killed must not keep its workflows waiting for it.
   stickyQueueScheduleToStartTimeout: '1s',
   tuner: {

@@ -1,6 +1,7 @@
 import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
 import { refuseLeft } from '../ansible/watch.js';
-import { inBrief, type Outcome } from '../job/outcome.js';
+import { inBrief } from '../job/brief.js';
+import type { Outcome } from '../job/outcome.js';
 import { signals, type JobMemo, type LateResult } from '../job/protocol.js';
 import type { SlotHolder, TakenSlot } from '../node/slots.js';
 import { keyOf, type NodeContext } from './context.js';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { specOfStep } from '../job/kinds/steps.js';
+import { specOfStep } from '../job/spec-of-step.js';
 import type { JobSpec } from '../job/spec.js';
 import { refusedHost, UnusableInventoryError, type FindHosts } from '../targets/found-hosts.js';
 import type { InventoryFiles } from '../targets/inventory-files.js';

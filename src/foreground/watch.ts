@@ -4,8 +4,9 @@ import type { AttemptKey } from '../ansible/folders.js';
 import { bootId } from '../ansible/identity.js';
 import { refuseLeft, watchToTheEnd, type WatchTools } from '../ansible/watch.js';
 import { workflowIdOf } from '../job/names.js';
-import { inBrief, type Outcome } from '../job/outcome.js';
-import { backoffBeforeNext } from '../job/retry.js';
+import { inBrief } from '../job/brief.js';
+import type { Outcome } from '../job/outcome.js';
+import { backoffBeforeNext } from '../job/backoff.js';
 import type { Slots, SlotHolder } from '../node/slots.js';
 import { jobOf, type Order, type Progress, type Records } from './records.js';
 

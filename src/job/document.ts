@@ -6,7 +6,7 @@ import { HostStats, LeftProcess, OmittedOutputs, Outputs, Stats, TargetResult, t
 import type { LiveProgress } from './progress.js';
 import { jobKinds } from './spec.js';
 import { isFinished, placementOf, watchingOf, type JobState } from './state.js';
-import { SubmittedSpec } from './submitted.js';
+import { SubmittedSpec } from './submitted-spec.js';
 
 export const JobStatus = z
   .enum(['pending', 'running', 'canceling', 'successful', 'failed', 'canceled'])

@@ -1,5 +1,7 @@
-import { titleOf, type JobKind, type JobSpec } from './spec.js';
-import { submittedOf, type SubmittedSpec } from './submitted.js';
+import type { JobKind, JobSpec } from './spec.js';
+import { titleOf } from './title.js';
+import type { SubmittedSpec } from './submitted-spec.js';
+import { submittedOf } from './submitted.js';
 import type { HostStats, Outcome, TargetResult, Tasks } from './outcome.js';
 import type { StepInput } from './step-protocol.js';
 

@@ -12,13 +12,3 @@ export const RetryPolicy = z
   })
   .describe('When a failed attempt is followed by another; backoff in seconds, the last entry repeats');
 export type RetryPolicy = z.infer<typeof RetryPolicy>;
-
-/**
- * How long to wait, in milliseconds, before the attempt that follows `attempt` (1 is the first);
- * undefined when no further one is due.
- */
-export function backoffBeforeNext(policy: RetryPolicy, attempt: number, kind: FailureKind): number | undefined {
-  if (attempt >= policy.max_attempts || !policy.on.includes(kind)) return undefined;
-  const seconds = policy.backoff[Math.min(attempt, policy.backoff.length) - 1] ?? 0;
-  return Math.round(seconds * 1000);
-}

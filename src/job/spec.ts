@@ -2,11 +2,10 @@ import { z } from 'zod';
 import { AdoptSpec } from './kinds/adopt.js';
 import { withKind } from './kinds/by-field.js';
 import { PlaybookSpec } from './kinds/playbook.js';
-import { StepsSpec, type Step } from './kinds/steps.js';
-import { TaskSpec, taskTitle } from './kinds/task.js';
+import { StepsSpec } from './kinds/steps.js';
+import { TaskSpec } from './kinds/task.js';
 import { playbookNameOf } from './names.js';
 
-const titleCharacters = 200;
 const fields = ['playbook', 'command', 'task', 'adopt', 'steps'] as const;
 const oneOfThem = `give one of ${fields.join(', ')}`;
 
@@ -23,25 +22,6 @@ export type JobKind = JobSpec['kind'];
 /** The playbook_name of a job that was given none. */
 export function defaultPlaybookName(spec: JobSpec): string {
   return spec.kind === 'playbook' ? playbookNameOf(spec.playbook) : spec.kind;
-}
-
-/** What a job or a step runs, in one line. */
-export function titleOf(spec: JobSpec | Step): string {
-  switch (spec.kind) {
-    case 'playbook':
-      return spec.playbook;
-    case 'task':
-      return shortened(taskTitle(spec));
-    case 'adopt':
-      return `${spec.adopt.ansible_job_id} on ${spec.adopt.host}`;
-    case 'steps':
-      return shortened(`${spec.steps.length} step(s): ${spec.steps.map(({ name }) => name).join(', ')}`);
-  }
-}
-
-function shortened(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim();
-  return line.length <= titleCharacters ? line : `${line.slice(0, titleCharacters - 1)}…`;
 }
 
 /** Fields that may differ when a name is submitted again. */

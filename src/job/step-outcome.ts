@@ -1,5 +1,6 @@
+import { inBrief } from './brief.js';
 import type { Step } from './kinds/steps.js';
-import { inBrief, type Outcome, type Outputs } from './outcome.js';
+import type { Outcome, Outputs } from './outcome.js';
 import type { StepEnd, StepSummary } from './step-protocol.js';
 
 const messageCharacters = 300;

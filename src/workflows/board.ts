@@ -1,5 +1,6 @@
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { inBrief, type Outcome } from '../job/outcome.js';
+import { inBrief } from '../job/brief.js';
+import type { Outcome } from '../job/outcome.js';
 import {
   toldSilences,
   type AttemptRecord,

@@ -1,7 +1,8 @@
 import { jobIdOf } from '../job/names.js';
 import type { Outcome } from '../job/outcome.js';
 import type { JobInput, JobProgress, Milestone } from '../job/protocol.js';
-import { titleOf, type JobSpec } from '../job/spec.js';
+import type { JobSpec } from '../job/spec.js';
+import { titleOf } from '../job/title.js';
 
 /** What is known of a run when its details are written. */
 interface Known {

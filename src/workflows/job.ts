@@ -26,7 +26,7 @@ import {
   type Placement,
 } from '../job/protocol.js';
 import type { PlaybookSpec } from '../job/kinds/playbook.js';
-import { backoffBeforeNext } from '../job/retry.js';
+import { backoffBeforeNext } from '../job/backoff.js';
 import type { JobSpec } from '../job/spec.js';
 import { endOf, withDeclaredOutputs } from '../job/step-outcome.js';
 import type { StepEnd } from '../job/step-protocol.js';

@@ -2,7 +2,7 @@ import type { Step, StepsSpec } from '../job/kinds/steps.js';
 import { jobIdOf } from '../job/names.js';
 import type { Outcome } from '../job/outcome.js';
 import type { JobInput, JobProgress } from '../job/protocol.js';
-import { titleOf } from '../job/spec.js';
+import { titleOf } from '../job/title.js';
 import type { StepRecord } from '../job/step-protocol.js';
 import { endingInWords } from './details.js';
 

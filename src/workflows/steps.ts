@@ -16,12 +16,13 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { EngineActivities } from '../activities/index.js';
-import { specOfStep, type Step, type StepsSpec } from '../job/kinds/steps.js';
+import type { Step, StepsSpec } from '../job/kinds/steps.js';
+import { specOfStep } from '../job/spec-of-step.js';
 import { workflowIdOf } from '../job/names.js';
 import type { Outcome } from '../job/outcome.js';
 import { memoAtStart, workflowTaskTimeoutMs, type JobInput } from '../job/protocol.js';
 import { attributesAtStart } from '../job/search-attributes.js';
-import { titleOf } from '../job/spec.js';
+import { titleOf } from '../job/title.js';
 import { mayGoOn, outcomeOfSteps, type Ending } from '../job/step-outcome.js';
 import { stepWorkflowType } from '../job/step-protocol.js';
 import type { step as stepWorkflow } from './job.js';

@@ -9,7 +9,7 @@ import {
 import type { TargetActivities } from '../activities/index.js';
 import type { Outcome, TargetResult } from '../job/outcome.js';
 import { nodeTaskQueue, type JobInput } from '../job/protocol.js';
-import { backoffBeforeNext } from '../job/retry.js';
+import { backoffBeforeNext } from '../job/backoff.js';
 import { endedByCancel, hostsToRetry, outcomeOfTargets } from '../job/target-outcome.js';
 import {
   killSignal,
@@ -18,7 +18,7 @@ import {
   type TargetSpec,
   type TargetsRef,
 } from '../job/target-protocol.js';
-import { titleOf } from '../job/spec.js';
+import { titleOf } from '../job/title.js';
 import type { Board } from './board.js';
 import type { GivenUp, Interruptions } from './interruptions.js';
 import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';

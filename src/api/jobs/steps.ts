@@ -3,7 +3,7 @@ import type { RunEvidence } from '../../job/evidence.js';
 import type { Step } from '../../job/kinds/steps.js';
 import { jobOfStep, type JobName } from '../../job/names.js';
 import type { LiveProgress } from '../../job/progress.js';
-import { titleOf } from '../../job/spec.js';
+import { titleOf } from '../../job/title.js';
 import { stepsInMemo, type StepRecord } from '../../job/step-protocol.js';
 import { isStopped, type StepEvidence } from '../../job/steps-state.js';
 import { linksOf } from '../links.js';

@@ -1,5 +1,6 @@
 import type { Step } from '../../job/kinds/steps.js';
-import { titleOf, type JobSpec } from '../../job/spec.js';
+import type { JobSpec } from '../../job/spec.js';
+import { titleOf } from '../../job/title.js';
 
 /** Temporal refuses more than 20 kB. */
 const detailsCharacters = 4_000;

@@ -14,7 +14,8 @@ import {
   type JobInput,
 } from '../../job/protocol.js';
 import { attributesAtStart } from '../../job/search-attributes.js';
-import { titleOf, type JobSpec } from '../../job/spec.js';
+import type { JobSpec } from '../../job/spec.js';
+import { titleOf } from '../../job/title.js';
 import { Problem } from '../problem.js';
 import { askedFor } from './asked-for.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';

@@ -4,8 +4,7 @@ import { refusedVariable } from '../variables.js';
 import { withKind } from './by-field.js';
 import { job, Name, where } from './fields.js';
 import { playbookWork } from './playbook.js';
-import { requireOneWork, taskWork, type TaskSpec } from './task.js';
-import type { PlaybookSpec } from './playbook.js';
+import { requireOneWork, taskWork } from './task.js';
 
 const maxSteps = 100;
 const maxOutputs = 100;
@@ -70,24 +69,6 @@ export const StepsSpec = z.strictObject({
   ...job,
 });
 export type StepsSpec = z.output<typeof StepsSpec>;
-
-/** The spec that a step is run with. @param given the outputs of the steps that it needs */
-export function specOfStep(spec: StepsSpec, step: Step, given: Record<string, unknown>): PlaybookSpec | TaskSpec {
-  return {
-    ...without(spec, 'kind', 'steps'),
-    ...without(step, 'name', 'needs', 'on_failure', 'outputs'),
-    metadata: {},
-    when_finished: 'return',
-    inventory: step.inventory ?? spec.inventory ?? 'localhost,',
-    extra_vars: { ...spec.extra_vars, ...given, ...step.extra_vars },
-  } as PlaybookSpec | TaskSpec;
-}
-
-function without<T extends object>(whole: T, ...fields: (keyof T)[]): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(whole).filter(([field]) => !fields.includes(field as keyof T)),
-  ) as Partial<T>;
-}
 
 function refuseOutputs({ outputs }: { outputs: readonly string[] }, context: z.RefinementCtx): void {
   if (outputs.length === 0) return;

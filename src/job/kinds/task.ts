@@ -82,9 +82,3 @@ export function requireOneWork(
     message: 'give one of command and task',
   });
 }
-
-/** What it does, in one line. */
-export function taskTitle({ command, task }: Pick<TaskSpec, 'command' | 'task'>): string {
-  if (task !== undefined) return task.module;
-  return typeof command === 'string' ? command : (command ?? []).join(' ');
-}
