@@ -21,21 +21,24 @@ from ansible.utils.display import Display
 from ansible.vars.plugins import get_vars_from_path
 
 from longhaul_agent import inventories
+from longhaul_agent.code import Code
 from longhaul_agent.inventories import KnownInventory
 
-__all__ = ["Engine", "Warnings", "is_ours", "version", "watched_files"]
+__all__ = ["CALL", "Engine", "Warnings", "is_ours", "version", "watched_files"]
 
 
 PYTHON = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIBRARY = os.path.join(PYTHON, "target_modules", "library")
 PAYLOADS = "ansiballz_cache"
+#: The action by which our modules are called.
+CALL = "longhaul_call"
 POLL_SECONDS = 0.025
 #: What is loaded ahead; all else is loaded by the forks that need it.
 PLUGINS = {
     "connection": ("local", "ssh"),
     "shell": ("sh",),
     "strategy": ("linear",),
-    "action": ("normal", "command"),
+    "action": ("normal", "command", CALL),
     "cache": ("memory",),
     "become": ("sudo", "su"),
     "callback": ("default", "junit", "minimal", "longhaul_results"),
@@ -60,10 +63,12 @@ class Engine:
         ansible.cli.InventoryManager = KnownInventory
         plugins.init_plugin_loader()
         plugins.callback_loader.add_directory(os.path.join(PYTHON, "longhaul_agent", "callback"))
+        plugins.action_loader.add_directory(os.path.join(PYTHON, "longhaul_agent", "action"))
         # First come, first found: our async_wrapper takes the place of Ansible's.
         plugins.module_loader.add_directory(LIBRARY)
         plugins.module_utils_loader.add_directory(PYTHON)
         _load_ahead()
+        plugins.action_loader.get(CALL, class_only=True).code = Code()
 
     def prepare(self, folder, request, report, known=None):
         """In a fork: (loader, inventory, variables) for a request. Raises AnsibleError.

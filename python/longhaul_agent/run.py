@@ -7,7 +7,7 @@ from ansible.executor.task_queue_manager import TaskQueueManager
 from ansible.playbook.play import Play
 from ansible.plugins.loader import callback_loader
 
-from longhaul_agent.engine import Warnings, is_ours
+from longhaul_agent.engine import CALL, Warnings, is_ours
 from longhaul_agent.interpreters import lesson
 
 CALLBACK = "longhaul_results"
@@ -83,10 +83,11 @@ def _play(request, pipelined):
 
 
 def _task(name, task, pipelined):
+    is_call = is_ours(task["module"]) and not task.get("async")
     wanted = {
         "name": name,
-        "action": task["module"],
-        "args": task["args"],
+        "action": CALL if is_call else task["module"],
+        "args": {"verb": task["module"], "args": task["args"]} if is_call else task["args"],
         "environment": task.get("environment", {}),
         "ignore_errors": True,
         "no_log": False,
@@ -96,7 +97,7 @@ def _task(name, task, pipelined):
     given = {}
     if task.get("async_dir") is not None:
         given["ansible_async_dir"] = task["async_dir"]
-    if pipelined and is_ours(task["module"]) and not task.get("async"):
+    if pipelined and is_call:
         # One connection instead of five. With become it is for ansible.cfg to say: sudo may want a terminal.
         given["ansible_pipelining"] = True
     if given:
