@@ -93,7 +93,9 @@ needsSshd('a task', () => {
       const dir = (cleanup: boolean): string => path.join(targets.targets.folder, `kept-${connection}-${cleanup}`);
       for (const cleanup of [true, false]) await targets.service.ended((await targets.submit(folder(cleanup))).job_id);
       const left = (cleanup: boolean): string[] =>
-        readdirSync(dir(cleanup)).flatMap((id) => readdirSync(path.join(dir(cleanup), id)));
+        readdirSync(dir(cleanup))
+          .filter((name) => !name.startsWith('.'))
+          .flatMap((id) => readdirSync(path.join(dir(cleanup), id)));
       await until('the clean-up', () => !left(true).includes('stdout'));
       expect(left(true)).toContain('claim.1');
       expect(left(false)).toContain('stdout');
