@@ -4,7 +4,10 @@ import type { RunHeartbeat } from '../job/protocol.js';
 
 /** How an activity tells Temporal that it lives, and learns that it is to stop watching. */
 export interface Lifeline {
-  /** Tells what is new: at once when it has started, begins another play or is in an unusual state, else with the next regular heartbeat. */
+  /**
+   * Tells what is new: at once when it has started, begins another play, is in an unusual state or has come further on one of its target
+   * hosts, else with the next regular heartbeat.
+   */
   tell(details: RunHeartbeat): void;
   /** Aborts when this worker shuts down or Temporal has given the activity up. Nothing of the attempt ends by it. */
   signal: AbortSignal;
@@ -16,8 +19,10 @@ export function lastTold(): RunHeartbeat | undefined {
 }
 
 /** Whether so much is new that it must not wait. */
-function isAnother(last: RunHeartbeat | undefined, { started_at, play, unusual }: RunHeartbeat): boolean {
-  return last?.started_at !== started_at || last.play !== play || last.unusual !== unusual;
+function isAnother(last: RunHeartbeat | undefined, told: RunHeartbeat): boolean {
+  if (last?.started_at !== told.started_at || last.play !== told.play || last.unusual !== told.unusual) return true;
+  const { targets = {} } = told;
+  return Object.keys(targets).some((host) => last.targets?.[host]?.status !== targets[host]?.status);
 }
 
 /** Runs `work` with heartbeats that repeat what was told last, every `intervalMs`. */

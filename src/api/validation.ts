@@ -38,8 +38,9 @@ interface Issue {
 function issuesWithin(issue: z.core.$ZodIssue, kind: 'field' | 'parameter'): Issue[] {
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => ({ path: [...issue.path, key], message: `unknown ${kind}` }));
-  // Without alternatives that could be tried, nothing told which one was meant.
-  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue];
+  if (issue.code !== 'invalid_union') return [issue];
+  // Without alternatives that could be tried, nothing told which one was meant; nobody gives the field that tells.
+  if (issue.errors.length === 0) return [{ ...issue, path: issue.path.slice(0, -1) }];
   const closest = issue.errors.find((branch) => !branch.some(isOfWrongType));
   if (closest === undefined) return [{ path: issue.path, message: expectation(issue.errors.flat()) }];
   return closest

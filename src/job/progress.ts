@@ -1,5 +1,9 @@
 import type { HostStats, TargetResult, Tasks } from './outcome.js';
 import type { RunHeartbeat } from './protocol.js';
+import { troubleOf } from './target-outcome.js';
+
+/** Heartbeats go to Temporal's database again and again. */
+const targetsBytes = 2_000;
 
 /** How far an attempt is. The unit of work is one task on one host. */
 export interface LiveProgress {
@@ -48,6 +52,22 @@ export const notStarted: TargetResult = {
   started_at: null,
   finished_at: null,
 };
+
+/** As many hosts as a heartbeat has room for, those in trouble first, without what is not known. */
+export function targetsTold(targets: Record<string, TargetResult>): Record<string, Partial<TargetResult>> {
+  const rank = (result: TargetResult): number => troubleOf(result) + (result.status === 'pending' ? 0 : 0.5);
+  let left = targetsBytes;
+  const fitting = Object.entries(targets)
+    .sort(([, one], [, other]) => rank(other) - rank(one))
+    .map(([host, result]): [string, Partial<TargetResult>] => [
+      host,
+      Object.fromEntries(
+        Object.entries(result).filter(([name, value]) => value !== notStarted[name as keyof TargetResult]),
+      ),
+    ])
+    .filter((entry) => left > 0 && (left -= new TextEncoder().encode(JSON.stringify(entry)).length) > 0);
+  return Object.fromEntries(fitting);
+}
 
 /** What the heartbeats of an attempt tell that is watched in several parts, each for some of its hosts. */
 export function progressOfAll(heartbeats: (RunHeartbeat | null)[]): LiveProgress {

@@ -210,6 +210,11 @@ export interface JobMemo {
   placement?: { node: string | null; attempt: number } | null;
   /** RFC 3339; when the current attempt was started, once its node has told (see `Milestone`). */
   started_at?: string | null;
+  /**
+   * Where not all hosts of an attempt could be reached at first: those that have ended while others go on or are waited for, as many as a
+   * heartbeat has.
+   */
+  hosts_ended?: { count: number; targets: NonNullable<RunHeartbeat['targets']> } | null;
   /** How many silences of its nodes it was told of. */
   silences?: number;
   retry_at?: string | null;

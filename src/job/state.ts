@@ -1,7 +1,7 @@
 import type { AttemptEvidence, Fleet, PendingActivity, RunClose, RunEvidence } from './evidence.js';
 import type { Failure } from './failure.js';
 import type { Outcome } from './outcome.js';
-import type { AttemptRecord } from './protocol.js';
+import type { AttemptRecord, RunHeartbeat } from './protocol.js';
 
 /** What a job is doing, by the evidence. */
 export type JobState =
@@ -50,15 +50,26 @@ export function isWaitingForSlot(run: RunEvidence): boolean {
 
 function openState(run: RunEvidence, attempt: AttemptEvidence | null, fleet: Fleet | null): JobState {
   const placement = placementOf(run);
-  const [watching, ...others] = watchingOf(run);
-  const heard = [watching, ...others].map((activity) => activity?.heartbeat?.started_at ?? null);
-  const startedAt = placement === null ? null : (earliest(heard) ?? attempt?.startedAt ?? null);
+  const [watching] = watchingOf(run);
+  const startedAt = placement === null ? null : (startHeardOf(run) ?? attempt?.startedAt ?? null);
   if (run.cancelRequested)
     return { status: 'canceling', stage: 'ending', message: whatIsLeft(run, attempt), startedAt };
   if (placement === null) return notPlaced(run, fleet);
   const where = placeOf(placement);
-  if (startedAt === null) return { status: 'pending', stage: 'starting', message: startingMessage(where, watching) };
-  return { status: 'running', stage: 'running', message: runningMessage(where, watching), startedAt };
+  // What is to be said of hosts that are waited for, when others were reached.
+  const waited = activity(run, 'prepareTargets');
+  const missing = waited === undefined ? null : reachingMessage(waited);
+  if (startedAt === null)
+    return { status: 'pending', stage: 'starting', message: missing ?? startingMessage(where, watching) };
+  const message = watching === undefined && missing !== null ? null : runningMessage(where, watching);
+  return { status: 'running', stage: 'running', message: message ?? missing, startedAt };
+}
+
+/** When the current attempt was started, as far as Temporal was told. */
+function startHeardOf(run: RunEvidence): string | null {
+  const ended = Object.values(run.memo.hosts_ended?.targets ?? {}).map(({ started_at = null }) => started_at);
+  const heard = watchingOf(run).map(({ heartbeat }) => heartbeat?.started_at ?? null);
+  return earliest([...heard, ...ended]) ?? run.memo.started_at ?? null;
 }
 
 const anyNode = 'a node';
@@ -137,6 +148,8 @@ function whatIsLeft(run: RunEvidence, attempt: AttemptEvidence | null): string {
   if (attempt !== null && (attempt.outcome !== null || attempt.over)) return 'Its processes are gone; closing';
   const ending = activity(run, 'end') ?? activity(run, 'endTargets');
   const where = placeOf(placement);
+  // What is on hosts any node can end; where it could not, it says which host is in the way, and tries again.
+  if (placement.node === null && ending?.lastFailure != null) return `Ending it on its hosts: ${ending.lastFailure}`;
   if (ending !== undefined && !ending.taken) return `Waiting for ${where} to end it${silence(ending)}`;
   return ending?.lastFailure ?? (placement.node === null ? 'Ending it on its hosts' : `Ending it on ${where}`);
 }
@@ -189,6 +202,21 @@ export function closedBy({ as, reason }: RunClose): string {
 export function watchingOf(run: RunEvidence): PendingActivity[] {
   return run.activities.filter(({ type }) => type === 'run' || type === 'runTargets');
 }
+
+/** What was heard last of the current attempt: of what is watched, of hosts that are waited for, and of those where it has ended. */
+export function heardOf(run: RunEvidence): (RunHeartbeat | null)[] {
+  const waited = activity(run, 'prepareTargets')?.heartbeat;
+  const { hosts_ended: ended } = run.memo;
+  return [
+    ...watchingOf(run).map(({ heartbeat }) => heartbeat),
+    ...(waited == null ? [] : [waited]),
+    ...(ended == null
+      ? []
+      : [{ ...nothingHeard, tasks_done: ended.count, tasks_total: ended.count, targets: ended.targets }]),
+  ];
+}
+
+const nothingHeard: RunHeartbeat = { started_at: null, tasks_done: 0, message: null };
 
 function activity(run: RunEvidence, type: string): PendingActivity | undefined {
   return run.activities.find((pending) => pending.type === type);

@@ -26,8 +26,11 @@ export async function openHost(
 export async function openAllHosts(folder: string, hosts: readonly string[]): Promise<TextFile> {
   const [only] = hosts;
   if (only !== undefined && hosts.length === 1) {
-    const parts = [await openHost(folder, only, 'stdout'), await openHost(folder, only, 'stderr')];
-    return joined(parts.filter((part) => part !== undefined));
+    const [printed, errors] = [await openHost(folder, only, 'stdout'), await openHost(folder, only, 'stderr')];
+    const parts = [printed, errors].filter((part) => part !== undefined && part.size > 0) as TextFile[];
+    const [first, second] = parts;
+    if (first === undefined || second === undefined || (await endsLine(first))) return joined(parts);
+    return joined([first, textOf('\n'), second]);
   }
   const parts: TextFile[] = [];
   for (const host of hosts) {
@@ -47,5 +50,6 @@ async function headingOf(folder: string, host: string): Promise<string> {
   const result = await readRecord(files.folder, path.basename(files.result), TargetResult);
   if (result === undefined || result === 'corrupt') return `${host} | RUNNING`;
   const rc = result.rc === null ? '' : ` | rc=${result.rc}`;
-  return `${host} | ${result.failure?.kind.toUpperCase() ?? (result.changed === true ? 'CHANGED' : result.status.toUpperCase())}${rc}`;
+  const isChanged = result.status === 'successful' && result.changed === true;
+  return `${host} | ${result.failure?.kind.toUpperCase() ?? (isChanged ? 'CHANGED' : result.status.toUpperCase())}${rc}`;
 }

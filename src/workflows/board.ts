@@ -1,6 +1,7 @@
 import { setCurrentDetails, upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import { inBrief } from '../job/brief.js';
-import type { Outcome } from '../job/outcome.js';
+import type { Outcome, TargetResult } from '../job/outcome.js';
+import { targetsTold } from '../job/progress.js';
 import {
   toldSilences,
   type AttemptRecord,
@@ -12,7 +13,7 @@ import {
 } from '../job/protocol.js';
 import type { SearchAttributeValues } from '../job/search-attributes.js';
 import { detailsOf } from './details.js';
-import { hasSearchAttributes } from './version.js';
+import { hasSearchAttributes, tellsOfEndedHosts } from './version.js';
 
 /**
  * Where a run shows how it stands: the progress query, the memo (which answers a GET), the search attributes (which answer
@@ -25,6 +26,7 @@ export class Board {
   private note: string | null = null;
   private silence: { since: string; isOver: boolean } | null = null;
   private silences = 0;
+  private hostsEnded: Record<string, TargetResult> = {};
 
   constructor(private readonly input: JobInput) {
     this.show();
@@ -93,6 +95,14 @@ export class Board {
     return this.milestone?.started_at ?? null;
   }
 
+  /** On these hosts the attempt has ended, and it goes on on others or waits for them. */
+  endedOn(results: Record<string, TargetResult>): void {
+    if (!tellsOfEndedHosts()) return;
+    Object.assign(this.hostsEnded, results);
+    const count = Object.keys(this.hostsEnded).length;
+    upsertMemo({ hosts_ended: { count, targets: targetsTold(this.hostsEnded) } });
+  }
+
   canceling(): void {
     this.progress.stage = 'ending';
     this.attribute({ status: ['canceling'] });
@@ -118,7 +128,8 @@ export class Board {
   retryAt(at: string): void {
     this.progress.stage = 'waiting';
     this.note = `attempt ${this.progress.attempts.length + 1} is due at ${at}`;
-    upsertMemo({ placement: null, started_at: null, retry_at: at, attempts: this.progress.attempts });
+    const { attempts } = this.progress;
+    upsertMemo({ placement: null, started_at: null, retry_at: at, attempts, ...this.withoutEndedHosts() });
     this.attribute({ status: ['pending'] });
     this.show();
     this.note = null;
@@ -127,13 +138,20 @@ export class Board {
   ended(outcome: Outcome): void {
     this.progress.stage = 'ended';
     const { placement, attempts } = this.progress;
-    const final: Partial<JobMemo> = { placement, retry_at: null, attempts, outcome };
+    const final: Partial<JobMemo> = { placement, retry_at: null, attempts, outcome, ...this.withoutEndedHosts() };
     upsertMemo({ ...final });
     const failure = outcome.status === 'failed' ? [outcome.failure.kind] : [];
     const expires_at = [new Date(Date.now() + this.input.spec.ttl * 1000)];
     const node = attempts.at(-1)?.node;
     this.attribute({ status: [outcome.status], failure, expires_at, ...(node != null && { node: [node] }) });
     this.show(outcome);
+  }
+
+  /** The outcome of the attempt has them. */
+  private withoutEndedHosts(): Pick<JobMemo, 'hosts_ended'> {
+    const isTold = Object.keys(this.hostsEnded).length > 0;
+    this.hostsEnded = {};
+    return isTold ? { hosts_ended: null } : {};
   }
 
   private isOn(node: string): boolean {

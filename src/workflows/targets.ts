@@ -87,6 +87,12 @@ class TargetsJob {
     const parts: Promise<Results>[] = [];
     let node: string | null = null;
     let since: string | null = null;
+    let open = 1;
+    const partEnded = (results: Results): Results => {
+      open -= 1;
+      if (open > 0) this.board.endedOn(results);
+      return results;
+    };
     for (;;) {
       const placed = await this.prepare(hosts, since);
       if (placed === 'canceled') {
@@ -94,15 +100,18 @@ class TargetsJob {
         break;
       }
       Object.assign(ended, placed.ended);
+      if (placed.unreached.length > 0 && Object.keys(placed.ended).length > 0) this.board.endedOn(placed.ended);
       if (Object.keys(placed.places).length > 0) {
         node = placed.node;
         this.board.placed(placed.node, this.attempt);
-        parts.push(this.watch(placed));
+        open += 1;
+        parts.push(this.watch(placed).then(partEnded));
       }
       if (placed.unreached.length === 0) break;
       hosts = placed.unreached;
       since ??= now();
     }
+    open -= 1;
     return { node, ended: Object.assign(ended, ...(await Promise.all(parts))) as Results };
   }
 

@@ -18,3 +18,8 @@ export function tellsOfSilence({ slots }: Attendance): boolean {
 export function asksWhyCanceled(): boolean {
   return patched('asks-why-canceled');
 }
+
+/** Whether a run whose hosts are watched in several parts tells of those that have ended, while others go on. */
+export function tellsOfEndedHosts(): boolean {
+  return patched('tells-of-ended-hosts');
+}

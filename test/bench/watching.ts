@@ -23,6 +23,7 @@ export interface Watching {
 
 const settleMs = 20_000;
 const windowMs = 60_000;
+const countingMs = 2_000;
 /** The commands end one after another, so many a second. */
 const endsPerSecond = 4;
 const submissionsAtOnce = 8;
@@ -36,55 +37,71 @@ export async function measureWatching(jobs: number, hosts: number): Promise<Watc
     { hosts, servers: hosts, givesWay: true },
     { HEARTBEAT_TIMEOUT: '60', SWEEP_INTERVAL: '60', NODE_TIMEOUT: '30' },
   );
-  // Interrupted, it leaves nothing running either.
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  const stop = (signal: NodeJS.Signals): void =>
-    void service.destroy().finally(() => process.kill(process.pid, signal));
-  for (const signal of signals) process.once(signal, stop);
+  let interruption: NodeJS.Signals | undefined;
+  // Interrupted, it leaves nothing running either.
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of signals)
+      process.on(signal, () => {
+        interruption = signal;
+        reject(new Error(`interrupted by ${signal}`));
+      });
+  });
   try {
-    const gate = path.join(service.targets.folder, 'gate');
-    execFileSync('mkfifo', [gate]);
-    const began = Date.now();
-    await submitAll(service, jobs, hosts, gate);
-    await until('all to run', async () => ((await counts(service)).running ?? 0) === jobs, 3600);
-    const start_seconds = (Date.now() - began) / 1000;
-    console.error(`${jobs} run after ${start_seconds.toFixed(0)} s`);
-
-    await delay(settleMs);
-    const cores = await coresWhile(service, windowMs);
-    const memory = { worker_rss_mb: megabytes(service, 'worker'), temporal_rss_mb: megabytes(service, 'temporal') };
-    // Whoever waits to read is let go when somebody writes.
-    closeSync(openSync(gate, 'w'));
-    await until('all to have ended', async () => (await counts(service)).successful === jobs, 900).catch(
-      () => undefined,
-    );
-    const latencies = await latenciesOf(service);
-    return {
-      jobs,
-      hosts,
-      start_seconds,
-      cores,
-      ...memory,
-      latency_seconds: { p50: quantile(latencies, 0.5), p95: quantile(latencies, 0.95), max: quantile(latencies, 1) },
-      missed: jobs - ((await counts(service)).successful ?? 0),
-    };
+    return await Promise.race([measured(service, jobs, hosts), interrupted]);
   } finally {
-    for (const signal of signals) process.off(signal, stop);
     await service.destroy();
+    for (const signal of signals) process.removeAllListeners(signal);
+    if (interruption !== undefined) process.kill(process.pid, interruption);
   }
+}
+
+async function measured(service: TargetService, jobs: number, hosts: number): Promise<Watching> {
+  const gate = path.join(service.targets.folder, 'gate');
+  execFileSync('mkfifo', [gate]);
+  const began = Date.now();
+  await submitAll(service, jobs, hosts, gate);
+  await untilCounted(service, 'all to run', ({ running }) => running === jobs);
+  const start_seconds = (Date.now() - began) / 1000;
+  console.error(`${jobs} run after ${start_seconds.toFixed(0)} s`);
+
+  await delay(settleMs);
+  const cores = await coresWhile(service, windowMs);
+  const memory = { worker_rss_mb: megabytes(service, 'worker'), temporal_rss_mb: megabytes(service, 'temporal') };
+  // Whoever waits to read is let go when somebody writes.
+  closeSync(openSync(gate, 'w'));
+  await untilCounted(service, 'all to have ended', ({ successful }) => successful === jobs, 900).catch(() => undefined);
+  const latencies = await latenciesOf(service);
+  return {
+    jobs,
+    hosts,
+    start_seconds,
+    cores,
+    ...memory,
+    latency_seconds: { p50: quantile(latencies, 0.5), p95: quantile(latencies, 0.95), max: quantile(latencies, 1) },
+    missed: jobs - ((await counts(service)).successful ?? 0),
+  };
 }
 
 async function submitAll(service: TargetService, jobs: number, hosts: number, gate: string): Promise<void> {
   const numbers = Array.from({ length: jobs }, (_, index) => index);
-  const submit = async (): Promise<void> => {
-    for (let number = numbers.shift(); number !== undefined; number = numbers.shift()) {
-      await until('jobs to start', async () => ((await counts(service)).pending ?? 0) < pendingAtOnce, 3600);
-      const seconds = ((number * 7919) % jobs) / endsPerSecond;
-      const command = `read _ < ${gate}; exec sleep ${seconds}`;
-      await accepted(service, { command, hosts: `ssh-${(number % hosts) + 1}`, name: `job-${number}` });
-    }
-  };
-  await Promise.all(Array.from({ length: submissionsAtOnce }, submit));
+  // By batches: to count costs Temporal as much as a start does.
+  while (numbers.length > 0) {
+    const batch = numbers.splice(0, pendingAtOnce / 2);
+    const submit = async (): Promise<void> => {
+      for (let number = batch.shift(); number !== undefined; number = batch.shift())
+        await accepted(service, specOf(number, jobs, hosts, gate));
+    };
+    await Promise.all(Array.from({ length: submissionsAtOnce }, submit));
+    await untilCounted(service, 'jobs to start', ({ pending = 0 }) => pending < pendingAtOnce / 2);
+  }
+}
+
+/** A command that waits for the gate, and ends in its turn from then on. */
+function specOf(number: number, jobs: number, hosts: number, gate: string): object {
+  const seconds = ((number * 7919) % jobs) / endsPerSecond;
+  const command = `read _ < ${gate}; exec sleep ${seconds}`;
+  return { command, hosts: `ssh-${(number % hosts) + 1}`, name: `job-${number}` };
 }
 
 /** Submits a job as a client does that takes a 503 as it is meant: the name makes it safe to repeat. */
@@ -94,6 +111,20 @@ async function accepted(targets: TargetService, spec: object): Promise<void> {
     if (status !== 503 && status >= 300) throw new Error(`not accepted: ${status} ${text}`);
     return status !== 503;
   });
+}
+
+/** Asks seldom, for the question is part of the load. */
+async function untilCounted(
+  service: TargetService,
+  what: string,
+  isSo: (counts: Record<string, number>) => boolean,
+  seconds = 3600,
+): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!isSo(await counts(service))) {
+    if (Date.now() > deadline) throw new Error(`gave up waiting: ${what}`);
+    await delay(countingMs);
+  }
 }
 
 async function counts({ service }: TargetService): Promise<Record<string, number>> {

@@ -47,7 +47,9 @@ needsSshd('a task', () => {
       const file = path.join(targets.targets.folder, `file-${connection}`);
       const args = { path: file, line: '{{ 1 + 1 }} $HOME', create: true };
       const job = await targets.submit({ task: { module: 'ansible.builtin.lineinfile', args }, hosts: host });
-      expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'successful', result: { rc: 0 } });
+      const ended = await targets.service.ended(job.job_id);
+      expect(ended).toMatchObject({ status: 'successful', result: { rc: 0 } });
+      expect(JSON.parse(ended.result.stdout)).toMatchObject({ changed: true, msg: 'line added' });
       expect(readFileSync(file, 'utf8')).toBe('{{ 1 + 1 }} $HOME\n');
     });
 
@@ -168,9 +170,24 @@ needsSshd('a task', () => {
     await server.stop();
     const job = await targets.submit({ command: targets.gated('later'), hosts: 'ssh-1,ssh-2', name: 'later' });
     await until('one to have begun', () => targets.lines('later').length === 1);
+    const shown = (ofFirst: string, done: number): object => ({
+      status: 'running',
+      started_at: expect.any(String) as string,
+      hosts: { 'ssh-1': { status: ofFirst }, 'ssh-2': { status: 'pending' } },
+      progress: {
+        tasks_done: done,
+        tasks_total: 2,
+        message: expect.stringContaining("ssh-2 can't be reached") as string,
+      },
+    });
+    const seen = () => expect.poll(() => targets.service.job(job.job_id), { timeout: 60_000 });
+    await seen().toMatchObject(shown('running', 0));
     targets.open('later');
     await until('its end there', () => targets.lines('later').length === 2);
-    expect((await targets.service.job(job.job_id)).finished_at).toBeNull();
+    await seen().toMatchObject(shown('successful', 1));
+    expect((await targets.service.get('/api/v1/jobs?name=later')).body).toMatchObject({
+      items: [{ status: 'running' }],
+    });
     await server.start();
     expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'successful' });
     expect(targets.lines('later')).toEqual(['begin', 'end', 'begin', 'end']);

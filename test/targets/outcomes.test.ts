@@ -43,7 +43,7 @@ test('a command ends as it ends: by its rc, by a signal, by not being there', as
     result: {
       rc: 2,
       failed: true,
-      msg: '[Errno 2] No such file or directory',
+      msg: expect.stringContaining('[Errno 2] No such file or directory: ') as string,
       launch: expect.stringMatching(/No such file/) as string,
     },
   });

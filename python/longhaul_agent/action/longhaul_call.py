@@ -54,5 +54,5 @@ class ActionModule(ActionBase):
 
 def _base(args):
     """Where the attempts are that it is about."""
-    folders = [os.path.dirname(job["dir"]) for job in args["jobs"] if "dir" in job]
-    return args.get("base") or next(iter(folders), DEFAULT_BASE)
+    attempts = args.get("dirs") or [job["dir"] for job in args.get("jobs", ()) if "dir" in job]
+    return args.get("base") or next(map(os.path.dirname, attempts), DEFAULT_BASE)

@@ -48,7 +48,8 @@ class CommandRun(supervision.Supervision):
         status = os.waitid(os.P_PID, command, os.WEXITED | os.WNOWAIT)
         copied = self._copier.finish()
         if failure:
-            record = results.not_executed(self.folder, int(failure), self.cause())
+            program = (self.plan.get("argv") or ["/bin/sh"])[0]
+            record = results.not_executed(self.folder, int(failure), program, self.cause())
         else:
             record = self._result(status, copied, {os.getpid(), command}, "ansible")
         # Unreaped until it is on record: if we die or fail here, the supervisor inherits the status.

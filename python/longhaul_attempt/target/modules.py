@@ -12,6 +12,7 @@ from . import inheritance, native, results
 #: Room for an answer, set aside before the module starts.
 RESERVED_BYTES = 64 * 1024
 KEEP_SIZE = 1
+NOT_SHOWN = ("invocation", "stderr")
 
 
 class ModuleRun(supervision.Supervision):
@@ -38,7 +39,7 @@ class ModuleRun(supervision.Supervision):
             inheritance.restore_signals()
             os.execvp(argv[0], argv)
         except OSError as error:
-            results.publish(self.folder, results.not_executed(self.folder, error.errno, self.cause()))
+            results.publish(self.folder, results.not_executed(self.folder, error.errno, argv[0], self.cause()))
 
     def record(self, status):
         cause = self.cause()
@@ -110,10 +111,8 @@ def read_answer(folder):
 
 
 def _keep_output(folder, answer, losses):
-    for name in ("stdout", "stderr"):
-        if not isinstance(answer.get(name), str):
-            continue
-        content = _encoded(answer[name])
+    for name, text in _printed(answer).items():
+        content = _encoded(text)
         try:
             # Over what an earlier try may have left.
             with open(os.path.join(folder, name), "wb", buffering=0) as file:
@@ -122,6 +121,15 @@ def _keep_output(folder, answer, losses):
                     rest = rest[file.write(rest) :]
         except OSError as error:
             losses.add(len(rest), error)
+
+
+def _printed(answer):
+    """What the module says that it printed; else its answer, as `ansible` shows it, without the arguments."""
+    printed = {name: answer[name] for name in ("stdout", "stderr") if isinstance(answer.get(name), str)}
+    if "stdout" not in printed:
+        told = {name: answer[name] for name in answer if name not in NOT_SHOWN and not name.startswith("_ansible_")}
+        printed["stdout"] = json.dumps(told, indent=4, sort_keys=True) + "\n"
+    return printed
 
 
 def _encoded(text):

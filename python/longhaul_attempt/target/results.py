@@ -38,9 +38,9 @@ def of_command(folder, status, cause, by, storage, leftovers):
     return {**base(folder, record, by, storage, leftovers), "failed": failed, "changed": True}
 
 
-def not_executed(folder, number, cause):
+def not_executed(folder, number, program, cause):
     """As Ansible's command module tells it: the system's error number as rc."""
-    message = "[Errno %d] %s" % (number, os.strerror(number))
+    message = "[Errno %d] %s: %s" % (number, os.strerror(number), os.fsdecode(program))
     record = {"rc": number, "signal": None, "cause": cause, "msg": message, "launch": message}
     return {**base(folder, record, "ansible", None, []), "failed": True}
 

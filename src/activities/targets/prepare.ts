@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TargetResult } from '../../job/outcome.js';
 import type { TaskSpec } from '../../job/kinds/task.js';
+import { notStarted, targetsTold } from '../../job/progress.js';
 import type { PrepareRequest, TargetPlace, TargetsPlacement, TargetSpec } from '../../job/target-protocol.js';
 import type { NewTask } from '../../targets/calls.js';
 import { refusedHost, UnusableInventoryError, type FoundHost } from '../../targets/found-hosts.js';
@@ -52,6 +53,7 @@ export async function prepareTargets(
       placement.ended[host] = notLaunched('it is not in the inventory any more');
 
   const since = request.since === null ? null : Date.parse(request.since);
+  if (since !== null) tell(lifeline, request.hosts ?? [], null);
   for (let round = 0; ; round++) {
     const prepared = await Promise.all(
       wanted.map(async (host) => {
@@ -67,7 +69,11 @@ export async function prepareTargets(
     const unreached = prepared.flatMap(({ host, came }) =>
       'unreached' in came ? [{ host, why: came.unreached }] : [],
     );
-    tell(lifeline, unreached);
+    tell(
+      lifeline,
+      unreached.map(({ host }) => host.name),
+      unreached[0]?.why ?? null,
+    );
     if (unreached.length < wanted.length || wanted.length === 0 || since === null) {
       placement.unreached = unreached.map(({ host }) => host.name);
       break;
@@ -143,11 +149,23 @@ function newTask(
   };
 }
 
-function tell(lifeline: Lifeline, unreached: { host: FoundHost; why: string }[]): void {
+/** Tells of hosts that are waited for. @param why of the first one */
+function tell(lifeline: Lifeline, unreached: string[], why: string | null): void {
   const [first] = unreached;
+  const reason = `can't be reached${why === null ? '' : `: ${why}`}`;
   const more = unreached.length > 1 ? ` (and ${unreached.length - 1} more)` : '';
-  const message = first === undefined ? null : `${first.host.name} can't be reached: ${first.why}${more}`;
-  lifeline.tell({ started_at: null, tasks_done: 0, message, unusual: message !== null });
+  const message = first === undefined ? null : `${first} ${reason}${more}`;
+  const targets = Object.fromEntries(
+    unreached.map((host) => [host, { ...notStarted, message: host === first ? reason : "can't be reached" }]),
+  );
+  lifeline.tell({
+    started_at: null,
+    tasks_done: 0,
+    tasks_total: unreached.length,
+    message,
+    unusual: message !== null,
+    targets: targetsTold(targets),
+  });
 }
 
 function notLaunched(why: string): TargetResult {

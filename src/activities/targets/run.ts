@@ -3,9 +3,8 @@ import { makeFolder, replaceDurably } from '../../disk/durable.js';
 import { recordOfStep } from '../../ansible/folders.js';
 import { readRecord } from '../../ansible/records.js';
 import { TargetResult } from '../../job/outcome.js';
-import { notStarted } from '../../job/progress.js';
+import { notStarted, targetsTold } from '../../job/progress.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
-import { troubleOf } from '../../job/target-outcome.js';
 import type { TargetPlace, TargetsRef, TargetSpec } from '../../job/target-protocol.js';
 import type { Launch } from '../../targets/calls.js';
 import { targetIdOf, targetMarkerOf } from '../../targets/ids.js';
@@ -16,8 +15,6 @@ import { keyOf } from '../context.js';
 import type { Lifeline } from '../lifeline.js';
 import { filesOf, wayTo, type TargetContext } from './context.js';
 
-/** Heartbeats go to Temporal's database again and again. */
-const targetsBytes = 2_000;
 /** Of all hosts together, about; and of each one at least. */
 const textBytes = 250_000;
 const shortestText = 60;
@@ -38,14 +35,14 @@ export async function runTargets(
 ): Promise<Record<string, TargetResult>> {
   return context.ledger.while(ref, async () => {
     await keepSpec(context, ref);
-    const standings = new Map<string, Standing>();
+    const standings = new Map(Object.keys(ref.places).map((host) => [host, standingBefore(last, host)]));
     const observe = (host: string) => (standing: Standing) => {
       standings.set(host, standing);
       lifeline.tell(heartbeatOf(standings, Object.keys(ref.places).length));
     };
     const ended = await Promise.all(
       Object.entries(ref.places).map(async ([host, place]) => {
-        const unreachableSince = Date.parse(last?.unreachable?.[host] ?? '') || null;
+        const { unreachableSince } = standingBefore(last, host);
         const one = { host, place, unreachableSince, since };
         const result = await runOne(context, ref, one, observe(host), lifeline.signal);
         observe(host)({ result, unreachableSince: null });
@@ -55,6 +52,14 @@ export async function runTargets(
     context.log.info({ ...keyOf(ref), hosts: ended.length }, 'an attempt on target hosts has ended');
     return Object.fromEntries(ended.map(([host, result]) => [host, shortened(result, ended.length)]));
   });
+}
+
+/** As an earlier worker told. */
+function standingBefore(last: RunHeartbeat | undefined, host: string): Standing {
+  return {
+    result: { ...notStarted, ...last?.targets?.[host] },
+    unreachableSince: Date.parse(last?.unreachable?.[host] ?? '') || null,
+  };
 }
 
 /** What all hosts say has a place in Temporal's history; the whole is in each one's file. */
@@ -135,22 +140,7 @@ function heartbeatOf(standings: Map<string, Standing>, hosts: number): RunHeartb
     tasks_total: hosts,
     message: odd === undefined ? null : `${odd[0]}: ${odd[1].result.message}`,
     unusual: odd !== undefined,
-    targets: boundedTargets(all),
+    targets: targetsTold(Object.fromEntries(all.map(([host, { result }]) => [host, result]))),
     ...(unreachable.length > 0 && { unreachable: Object.fromEntries(unreachable.slice(0, 50)) }),
   };
-}
-
-/** As many hosts as fit, those in trouble first, without what is not known. */
-function boundedTargets(standings: [string, Standing][]): Record<string, Partial<TargetResult>> {
-  let left = targetsBytes;
-  const fitting = standings
-    .sort(([, one], [, other]) => troubleOf(other.result) - troubleOf(one.result))
-    .map(([host, { result }]): [string, Partial<TargetResult>] => [
-      host,
-      Object.fromEntries(
-        Object.entries(result).filter(([name, value]) => value !== notStarted[name as keyof TargetResult]),
-      ),
-    ])
-    .filter((entry) => left > 0 && (left -= Buffer.byteLength(JSON.stringify(entry))) > 0);
-  return Object.fromEntries(fitting);
 }

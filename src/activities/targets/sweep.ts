@@ -85,6 +85,7 @@ async function cleanUp(context: TargetContext, over: LedgerEntry[]): Promise<voi
     const paths = dirs.map(({ dir }) => dir);
     try {
       const answer = await calls.clean(host, paths, keptSeconds, signal);
+      if (answer.status === 'refused') throw new Error(answer.reason);
       const isClean = (index: number): boolean => answer.status === 'ok' && answer.value[index]?.cleaned === true;
       for (const [index, { entry }] of dirs.entries()) if (!isClean(index)) left.add(entry);
     } catch (error) {

@@ -2,7 +2,7 @@ import type { Foreground } from '../../foreground/foreground.js';
 import { documentOf, type JobDocument, type OutputSummary } from '../../job/document.js';
 import { isForeground, type AttemptEvidence, type RunEvidence } from '../../job/evidence.js';
 import { workflowIdOf, type JobName } from '../../job/names.js';
-import { isFinished, isWaitingForSlot, placementOf, stateOf, watchingOf, type JobState } from '../../job/state.js';
+import { heardOf, isFinished, isWaitingForSlot, placementOf, stateOf, type JobState } from '../../job/state.js';
 import { progressOfAll, unknownProgress, type LiveProgress } from '../../job/progress.js';
 import { listedState, summaryOf, unread, type JobSummary } from '../../job/summary.js';
 import { stateOfSteps, type StepEvidence } from '../../job/steps-state.js';
@@ -145,7 +145,7 @@ export class Jobs {
   async #progress(run: RunEvidence): Promise<LiveProgress> {
     const key = placementOf(run) === null ? null : keyOfLastAttempt(run);
     if (key === null) return unknownProgress;
-    const told = progressOfAll(watchingOf(run).map(({ heartbeat }) => heartbeat));
+    const told = progressOfAll(heardOf(run));
     const seen = isOnNode(run) ? await this.store.progress(key) : undefined;
     return seen === undefined ? told : { ...seen, eta: told.eta };
   }

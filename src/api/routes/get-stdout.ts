@@ -12,22 +12,33 @@ import { problemAnswers } from '../problem-answers.js';
 import { Problem } from '../problem.js';
 import { JobIdParameter, namedInPath, RunParameter } from '../request.js';
 
-const StdoutParameters = z.strictObject({
-  tail: z.coerce.number().int().min(0).max(1_000_000_000).optional().openapi({ description: 'Only the last N lines' }),
-  run: RunParameter,
-  attempt: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .optional()
-    .openapi({ description: 'The current or last attempt if not given' }),
-  host: z
-    .string()
-    .max(1000)
-    .optional()
-    .openapi({ description: 'Of what runs on target hosts: only what this one printed', example: 'web1' }),
-  stream: z.enum(['stdout', 'stderr']).optional().openapi({ description: 'With `host`; stdout if not given' }),
-});
+const StdoutParameters = z
+  .strictObject({
+    tail: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(1_000_000_000)
+      .optional()
+      .openapi({ description: 'Only the last N lines' }),
+    run: RunParameter,
+    attempt: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .optional()
+      .openapi({ description: 'The current or last attempt if not given' }),
+    host: z
+      .string()
+      .max(1000)
+      .optional()
+      .openapi({ description: 'Of what runs on target hosts: only what this one printed', example: 'web1' }),
+    stream: z.enum(['stdout', 'stderr']).optional().openapi({ description: 'With `host`; stdout if not given' }),
+  })
+  .refine(({ host, stream }) => host !== undefined || stream === undefined, {
+    path: ['stream'],
+    error: 'needs a host: what is printed on all of them is one text',
+  });
 
 const contentType = 'text/plain; charset=utf-8';
 
@@ -113,10 +124,15 @@ async function findOutput(
     return outputs?.text;
   }
   const output = await store.output({ ...run.job, runId: run.evidenceRunId, attempt });
+  if (output === undefined && hasNotStarted(run, attempt)) throw none(`attempt ${attempt} was not started`);
   if (output === undefined) throw none(`the folder of attempt ${attempt} is not on this machine`);
   if (part === undefined) return output;
   if (!(await output.hasHost(part.host))) throw none(`it does not run on a host ${part.host}`);
   return output.of(part);
+}
+
+function hasNotStarted({ memo }: SeenRun['run'], attempt: number): boolean {
+  return memo.attempts?.find((record) => record.attempt === attempt)?.outcome.started_at === null;
 }
 
 function outOfRange(size: number): Problem {
