@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import proto, { type temporal } from '@temporalio/proto';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { jobWorkflowType } from '../job/protocol.js';
@@ -7,6 +8,8 @@ import type { NodeContext } from './context.js';
 
 const callTimeoutMs = 10_000;
 const atOnce = 8;
+const mostTries = 4;
+const pauseMs = 2_000;
 
 interface Run {
   workflowId: string;
@@ -33,13 +36,12 @@ export async function failActivitiesOfDeadWorkers(context: NodeContext, identity
 }
 
 /**
- * The same for runs that hold no slot any more: their attempt had ended, and the worker died before Temporal heard of it.
- * Visibility names them, so this takes as long as there are open jobs; nothing waits for it.
+ * The same for runs that hold no slot: what was watched on target hosts, and those whose attempt had ended when the worker died before
+ * Temporal heard of it. This takes as long as there are open jobs; nothing waits for it.
  */
 export async function failUnheardActivities(context: NodeContext, identity: WorkerIdentity): Promise<void> {
-  const query = all(isOneOf('WorkflowType', [jobWorkflowType, stepWorkflowType]), isOpen);
   // An async generator gives its values one by one, however many ask for the next.
-  const iterator = context.client.workflow.list({ query })[Symbol.asyncIterator]();
+  const iterator = unheard(context);
   const turns = Array.from({ length: atOnce }, () => takeTurn());
   await Promise.all(turns);
 
@@ -47,17 +49,22 @@ export async function failUnheardActivities(context: NodeContext, identity: Work
     for (;;) {
       const next = await iterator.next();
       if (next.done === true) return;
-      const { workflowId, runId } = next.value;
-      await failThoseOf(context, { workflowId, runId }, identity);
+      await failThoseOf(context, next.value, identity);
     }
   }
 }
 
-async function failThoseOf(
-  { client, log }: NodeContext,
-  { workflowId, runId }: Run,
-  { prefix, own }: WorkerIdentity,
-): Promise<void> {
+/** First those that this node knows of itself: visibility may not have a young job yet. */
+async function* unheard({ client, ledger }: NodeContext): AsyncGenerator<Run, void> {
+  for (const { workflow_id: workflowId } of await ledger.left()) yield { workflowId };
+  const query = all(isOneOf('WorkflowType', [jobWorkflowType, stepWorkflowType]), isOpen);
+  for await (const { workflowId, runId } of client.workflow.list({ query })) yield { workflowId, runId };
+}
+
+async function failThoseOf(context: NodeContext, run: Run, identity: WorkerIdentity, tries = mostTries): Promise<void> {
+  const { client, log } = context;
+  const { workflowId, runId } = run;
+  const { prefix, own } = identity;
   try {
     await client.withDeadline(Date.now() + callTimeoutMs, async () => {
       const { raw, runId: describedRunId } = await client.workflow.getHandle(workflowId, runId).describe();
@@ -74,9 +81,12 @@ async function failThoseOf(
       }
     });
   } catch (error) {
-    // Its heartbeat timeout does the same, later.
-    if (!(error instanceof WorkflowNotFoundError))
-      log.warn({ err: error, workflowId }, 'could not tell Temporal that a worker has ended');
+    if (error instanceof WorkflowNotFoundError) return;
+    log.warn({ err: error, workflowId }, 'could not tell Temporal that a worker has ended');
+    // After the last one its heartbeat timeout does the same, later.
+    if (tries === 1) return;
+    await delay(pauseMs);
+    return failThoseOf(context, run, identity, tries - 1);
   }
 }
 
