@@ -220,7 +220,7 @@ try {
   serving.push(serve(ofThisNode), serve(forResumedRuns), serve(forTargets));
   placeSlots.begin();
   await failActivitiesOfDeadWorkers(context, identity);
-  void failUnheardActivities(context, identity).catch((error: unknown) =>
+  void failUnheardActivities(context, identity, ending.signal).catch((error: unknown) =>
     log.warn({ err: error }, 'open jobs could not be listed'),
   );
   sweeps.start();

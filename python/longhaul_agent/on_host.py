@@ -37,7 +37,7 @@ def _loaded(code):
     sys.path.insert(0, code)
     try:
         from longhaul_attempt.target.verbs import VERBS
-    except ImportError:
+    except Exception:
         os.unlink(code)
         return None
     return VERBS

@@ -32,14 +32,18 @@ export async function failActivitiesOfDeadWorkers(context: NodeContext, identity
   const holders = (await context.slots.taken()).map(({ holder }) => holder).filter((holder) => holder !== undefined);
   // Its latest run: after a Reset that is another one than its attempt was placed by.
   const runs = holders.map(({ workflow_id }) => ({ workflowId: workflow_id }));
-  await Promise.all(runs.map((run) => failThoseOf(context, run, identity)));
+  await Promise.all(runs.map((run) => failThoseOf(context, run, identity, 1)));
 }
 
 /**
  * The same for runs that hold no slot: what was watched on target hosts, and those whose attempt had ended when the worker died before
  * Temporal heard of it. This takes as long as there are open jobs; nothing waits for it.
  */
-export async function failUnheardActivities(context: NodeContext, identity: WorkerIdentity): Promise<void> {
+export async function failUnheardActivities(
+  context: NodeContext,
+  identity: WorkerIdentity,
+  signal: AbortSignal,
+): Promise<void> {
   // An async generator gives its values one by one, however many ask for the next.
   const iterator = unheard(context);
   const turns = Array.from({ length: atOnce }, () => takeTurn());
@@ -48,8 +52,8 @@ export async function failUnheardActivities(context: NodeContext, identity: Work
   async function takeTurn(): Promise<void> {
     for (;;) {
       const next = await iterator.next();
-      if (next.done === true) return;
-      await failThoseOf(context, next.value, identity);
+      if (next.done === true || signal.aborted) return;
+      await failThoseOf(context, next.value, identity, mostTries, signal);
     }
   }
 }
@@ -61,7 +65,13 @@ async function* unheard({ client, ledger }: NodeContext): AsyncGenerator<Run, vo
   for await (const { workflowId, runId } of client.workflow.list({ query })) yield { workflowId, runId };
 }
 
-async function failThoseOf(context: NodeContext, run: Run, identity: WorkerIdentity, tries = mostTries): Promise<void> {
+async function failThoseOf(
+  context: NodeContext,
+  run: Run,
+  identity: WorkerIdentity,
+  tries: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const { client, log } = context;
   const { workflowId, runId } = run;
   const { prefix, own } = identity;
@@ -84,9 +94,9 @@ async function failThoseOf(context: NodeContext, run: Run, identity: WorkerIdent
     if (error instanceof WorkflowNotFoundError) return;
     log.warn({ err: error, workflowId }, 'could not tell Temporal that a worker has ended');
     // After the last one its heartbeat timeout does the same, later.
-    if (tries === 1) return;
+    if (tries === 1 || signal?.aborted === true) return;
     await delay(pauseMs);
-    return failThoseOf(context, run, identity, tries - 1);
+    return failThoseOf(context, run, identity, tries - 1, signal);
   }
 }
 

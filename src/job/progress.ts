@@ -75,10 +75,12 @@ export function progressOfAll(heartbeats: (RunHeartbeat | null)[]): LiveProgress
   if (others.length === 0) return first;
   const parts = [first, ...others];
   const tasksDone = parts.reduce((sum, part) => sum + part.tasksDone, 0);
-  const tasksTotal = parts.reduce((sum, part) => sum + (part.tasksTotal ?? 0), 0);
+  const totals = parts.map(({ tasksTotal }) => tasksTotal);
+  // By those alone that were heard, the share would be taken back.
+  const tasksTotal = totals.every((total) => total !== null) ? totals.reduce((sum, total) => sum + total, 0) : null;
   return {
     ...first,
-    percent: tasksTotal === 0 ? null : Math.min(99, Math.floor((tasksDone / tasksTotal) * 100)),
+    percent: tasksTotal === null || tasksTotal === 0 ? null : Math.min(99, Math.floor((tasksDone / tasksTotal) * 100)),
     tasksDone,
     tasksTotal,
     message: parts.find(({ message }) => message !== null)?.message ?? null,

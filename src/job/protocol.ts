@@ -211,8 +211,8 @@ export interface JobMemo {
   /** RFC 3339; when the current attempt was started, once its node has told (see `Milestone`). */
   started_at?: string | null;
   /**
-   * Where not all hosts of an attempt could be reached at first: those that have ended while others go on or are waited for, as many as a
-   * heartbeat has.
+   * Of an attempt on hosts that could not all be reached or started at once: those that have ended while others go on or are waited for, as
+   * many as a heartbeat has.
    */
   hosts_ended?: { count: number; targets: NonNullable<RunHeartbeat['targets']> } | null;
   /** How many silences of its nodes it was told of. */

@@ -205,11 +205,11 @@ export function watchingOf(run: RunEvidence): PendingActivity[] {
 
 /** What was heard last of the current attempt: of what is watched, of hosts that are waited for, and of those where it has ended. */
 export function heardOf(run: RunEvidence): (RunHeartbeat | null)[] {
-  const waited = activity(run, 'prepareTargets')?.heartbeat;
+  const waited = activity(run, 'prepareTargets');
   const { hosts_ended: ended } = run.memo;
   return [
     ...watchingOf(run).map(({ heartbeat }) => heartbeat),
-    ...(waited == null ? [] : [waited]),
+    ...(waited === undefined ? [] : [waited.heartbeat]),
     ...(ended == null
       ? []
       : [{ ...nothingHeard, tasks_done: ended.count, tasks_total: ended.count, targets: ended.targets }]),

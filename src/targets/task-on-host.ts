@@ -35,8 +35,8 @@ export interface HostTask {
   /** Seconds from the start; null: none. */
   timeout: number | null;
   unreachableAfterMs: number;
-  /** Since when the host could not be reached, ms since 1970, as an earlier watcher told; null if it could. */
-  unreachableSince: number | null;
+  /** How it stood when an earlier watcher told. */
+  before: Standing;
   /** When it was placed, ms since 1970. */
   since: number;
   output: HostOutput;
@@ -113,7 +113,7 @@ class Watcher {
     private readonly signal: AbortSignal,
   ) {
     this.since = task.since;
-    this.standing = { result: notStarted, unreachableSince: task.unreachableSince };
+    this.standing = task.before;
     this.result = new Promise((resolve, reject) => {
       this.settle = resolve;
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });

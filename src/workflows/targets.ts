@@ -100,8 +100,10 @@ class TargetsJob {
         break;
       }
       Object.assign(ended, placed.ended);
-      if (placed.unreached.length > 0 && Object.keys(placed.ended).length > 0) this.board.endedOn(placed.ended);
-      if (Object.keys(placed.places).length > 0) {
+      const isPlaced = Object.keys(placed.places).length > 0;
+      const goesOn = isPlaced || placed.unreached.length > 0 || open > 1;
+      if (goesOn && Object.keys(placed.ended).length > 0) this.board.endedOn(placed.ended);
+      if (isPlaced) {
         node = placed.node;
         this.board.placed(placed.node, this.attempt);
         open += 1;

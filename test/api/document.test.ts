@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { noCounts, unknownProgress } from '../../src/job/progress.js';
+import { noCounts, progressOfAll, unknownProgress } from '../../src/job/progress.js';
 import { documentOf, JobDocument, type OutputSummary } from '../../src/job/document.js';
 import type { AttemptEvidence, PendingActivity, RunEvidence } from '../../src/job/evidence.js';
 import type { Outcome } from '../../src/job/outcome.js';
-import { isClosing, stateOf } from '../../src/job/state.js';
+import { heardOf, isClosing, stateOf } from '../../src/job/state.js';
 
 const created = '2026-01-01T00:00:00.000Z';
 const at = (second: number) => new Date(Date.parse(created) + second * 1000).toISOString();
@@ -273,4 +273,61 @@ describe('a run that is about to close', () => {
     expect(isClosing(runOf({ memo: { placement }, activities: [running], cancelRequested: true }))).toBe(true);
     expect(isClosing(runOf({ closed: closedAs('completed'), memo: { placement } }))).toBe(false);
   });
+});
+
+describe('a task of which one host can not be reached', () => {
+  const onHosts = { kind: 'task', placement: { node: null, attempt: 1 }, started_at: at(1) } as const;
+  const waiting: PendingActivity = {
+    ...running,
+    type: 'prepareTargets',
+    heartbeat: {
+      started_at: null,
+      tasks_done: 0,
+      tasks_total: 1,
+      message: "b can't be reached: no route",
+      unusual: true,
+      targets: { b: { message: "can't be reached: no route" } },
+    },
+  };
+  const ofA: PendingActivity = {
+    ...running,
+    type: 'runTargets',
+    heartbeat: {
+      started_at: at(1),
+      tasks_done: 0,
+      tasks_total: 1,
+      message: null,
+      targets: { a: { status: 'running' } },
+    },
+  };
+  const hosts_ended = { count: 1, targets: { a: { status: 'successful', started_at: at(1) } } } as const;
+
+  it('is running with the others, and says which it is', () => {
+    const run = runOf({ memo: onHosts, activities: [ofA, waiting] });
+    expect(stateOf(run, null)).toMatchObject({ status: 'running', startedAt: at(1), message: reaching });
+    expect(progressOfAll(heardOf(run))).toMatchObject({
+      percent: 0,
+      tasksTotal: 2,
+      targets: { a: { status: 'running' }, b: { status: 'pending' } },
+    });
+  });
+
+  it('is running, too, when the others have ended', () => {
+    const run = runOf({ memo: { ...onHosts, hosts_ended }, activities: [waiting] });
+    expect(stateOf(run, null)).toMatchObject({ status: 'running', startedAt: at(1), message: reaching });
+    expect(progressOfAll(heardOf(run))).toMatchObject({
+      percent: 50,
+      tasksDone: 1,
+      tasksTotal: 2,
+      targets: { a: { status: 'successful' }, b: { status: 'pending' } },
+    });
+  });
+
+  it('tells no share while nothing was heard of a part, and none of it is taken back', () => {
+    const unheard = { ...ofA, heartbeat: null };
+    const run = runOf({ memo: { ...onHosts, hosts_ended }, activities: [unheard] });
+    expect(progressOfAll(heardOf(run))).toMatchObject({ percent: null, tasksDone: 1, tasksTotal: null });
+  });
+
+  const reaching = "Reaching its hosts: b can't be reached: no route";
 });

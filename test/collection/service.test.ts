@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { also } from '../service/chaos.js';
@@ -18,6 +18,7 @@ needsSshd('a running service', () => {
   let targets: Targets;
   let cloud: Served;
   let operator: Operator;
+  const folders: string[] = [];
 
   beforeAll(async () => {
     targets = await Targets.open({ hosts: 0, servers: 0 });
@@ -30,6 +31,8 @@ needsSshd('a running service', () => {
 
   afterAll(async () => {
     await service.destroy();
+    // A last look at hosts that were gone has made its folder for connections anew.
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
     await operator.crash();
     await cloud[Symbol.asyncDispose]();
     await targets[Symbol.asyncDispose]();
@@ -48,6 +51,7 @@ needsSshd('a running service', () => {
     /** Hosts that the service knows from a file of its own, as it would know their keys. */
     async function open(hosts = 1): Promise<Scene> {
       const own = await Targets.open({ hosts });
+      folders.push(own.folder);
       const inventory = `${path.basename(own.folder)}.json`;
       copyFileSync(own.inventory, path.join(service.folder, 'inventories', inventory));
       const variables = {

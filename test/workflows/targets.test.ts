@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { packageRoot } from '../../src/config.js';
 import type { FailureKind } from '../../src/job/failure.js';
 import type { Outcome, TargetResult } from '../../src/job/outcome.js';
-import { jobWorkflowType, type JobInput } from '../../src/job/protocol.js';
+import { jobWorkflowType, type JobInput, type JobMemo } from '../../src/job/protocol.js';
 import { JobSpec } from '../../src/job/spec.js';
 import {
   targetsTaskQueue,
@@ -14,6 +14,7 @@ import {
   type TargetsPlacement,
   type TargetsRef,
 } from '../../src/job/target-protocol.js';
+import { until } from '../service/processes.js';
 import { quietRuntime } from './quiet-runtime.js';
 
 /**
@@ -37,6 +38,10 @@ interface Script {
   spec?: object;
   /** Hosts that can't be reached when the first part of the first attempt is prepared. */
   late?: string[];
+  /** Of these, what is never reached. */
+  never?: string[];
+  /** Called when late hosts are waited for; resolves when they are there, or given up. */
+  waiting?: (memo: () => Promise<Partial<JobMemo>>) => Promise<void>;
   /** By host: how each attempt ends; successful if not said. */
   fails?: Record<string, FailureKind[]>;
   /** Called when the first part of an attempt is watched; resolves when that may end. */
@@ -44,6 +49,7 @@ interface Script {
     cancel: () => Promise<unknown>;
     signal: (name: string) => Promise<void>;
     closed: Promise<unknown>;
+    memo: () => Promise<Partial<JobMemo>>;
   }) => Promise<void>;
 }
 
@@ -56,20 +62,33 @@ interface Seen {
 }
 
 /** Runs a job on the hosts a, b and c. */
-async function runWith({ spec = { command: 'true' }, late = [], fails = {}, meanwhile }: Script): Promise<Seen> {
+async function runWith({
+  spec = { command: 'true' },
+  late = [],
+  never = [],
+  fails = {},
+  waiting,
+  meanwhile,
+}: Script): Promise<Seen> {
   const seen: Seen = { status: '', outcome: undefined, ran: [], ended: [] };
   const workflowId = `default/task/${Math.random()}`;
   let told = false;
   let close: () => void = () => undefined;
   const isClosed = new Promise<void>((resolve) => (close = resolve));
+  const memo = async (): Promise<Partial<JobMemo>> =>
+    (await environment.client.workflow.getHandle(workflowId).describe()).memo as Partial<JobMemo>;
   const activities = {
-    prepareTargets({ attempt, hosts, since }: PrepareRequest): Promise<TargetsPlacement> {
+    async prepareTargets({ attempt, hosts, since }: PrepareRequest): Promise<TargetsPlacement> {
+      if (since !== null) await waiting?.(memo);
       const all = hosts ?? ['a', 'b', 'c'];
       const unreached = since === null && attempt === 1 ? all.filter((host) => late.includes(host)) : [];
-      const there = all.filter((host) => !unreached.includes(host));
+      const there = all.filter((host) => !unreached.includes(host) && !never.includes(host));
+      const at = new Date(await environment.currentTimeMs()).toISOString();
+      const given = since === null ? [] : all.filter((host) => never.includes(host));
+      const ended = Object.fromEntries(given.map((host) => [host, resultOf('unreachable', at)]));
       const places = Object.fromEntries(there.map((host) => [host, { local: false, dir: `/${host}`, token: 't' }]));
       const node = { node: null, heartbeat_timeout_ms: 3_600_000, retry_interval_ms: 1000 };
-      return Promise.resolve({ ...node, attempt, places, ended: {}, unreached });
+      return { ...node, attempt, places, ended, unreached };
     },
     async runTargets({ attempt, places }: TargetsRef): Promise<Record<string, TargetResult>> {
       const hosts = Object.keys(places);
@@ -77,7 +96,8 @@ async function runWith({ spec = { command: 'true' }, late = [], fails = {}, mean
       if (meanwhile !== undefined && !told) {
         told = true;
         const handle = environment.client.workflow.getHandle(workflowId);
-        await meanwhile({ cancel: () => handle.cancel(), signal: (name) => handle.signal(name), closed: isClosed });
+        const signal = (name: string): Promise<void> => handle.signal(name);
+        await meanwhile({ cancel: () => handle.cancel(), signal, closed: isClosed, memo });
       }
       const at = new Date(await environment.currentTimeMs()).toISOString();
       return Object.fromEntries(hosts.map((host) => [host, resultOf(fails[host]?.[attempt - 1], at)]));
@@ -122,6 +142,19 @@ it('hosts that can not be reached follow, and hold up no other', async () => {
   const { outcome, ran } = await runWith({ late: ['b'] });
   expect(ran).toEqual(['a1', 'c1', 'b1']);
   expect(outcome).toMatchObject({ status: 'successful', targets: { b: { status: 'successful' } } });
+});
+
+it('hosts where it has ended are told of while others are waited for, or run on', async () => {
+  const told: Partial<JobMemo>[] = [];
+  const ended = (count: number) => async (memo: () => Promise<Partial<JobMemo>>) =>
+    void told.push(await until('hosts to be told of', async () => isTold(await memo(), count)));
+  const isTold = (memo: Partial<JobMemo>, count: number) => memo.hosts_ended?.count === count && memo;
+  await runWith({ late: ['b'], waiting: ended(2) });
+  await runWith({ late: ['b'], never: ['b'], meanwhile: ({ memo }) => ended(1)(memo) });
+  expect(told).toMatchObject([
+    { hosts_ended: { targets: { a: { status: 'successful' }, c: { status: 'successful' } } } },
+    { hosts_ended: { targets: { b: { status: 'failed', failure: { kind: 'unreachable' } } } } },
+  ]);
 });
 
 it('a job fails with what failed on a host, and is not repeated unless asked', async () => {

@@ -28,12 +28,13 @@ class ActionModule(ActionBase):
 
     def _answer_of_code_there(self, verb, args, task_vars):
         """None where that is not to be had. Every verb may be repeated."""
-        python = self._python(task_vars)
-        if python is None or not self._is_pipelining_enabled("new"):
+        python, base = self._python(task_vars), _base(args)
+        if python is None or base is None or not self._is_pipelining_enabled("new"):
             return None
-        said = self._said(python, verb, args, None)
+        request = json.dumps({"verb": verb, "args": args})
+        said = self._said(python, base, "null", request)
         if said.get("missing"):
-            said = self._said(python, verb, args, self.code.files)
+            said = self._said(python, base, json.dumps(self.code.files), request)
         return said.get("answer")
 
     def _python(self, task_vars):
@@ -44,15 +45,16 @@ class ActionModule(ActionBase):
             python = (task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python")
         return python if isinstance(python, str) and PLAIN_PATH.match(python) else None
 
-    def _said(self, python, verb, args, files):
-        words = [python, "-I", "-S", "-c", self.code.on_host, _base(args), self.code.name]
-        lines = [json.dumps(files), json.dumps({"verb": verb, "args": args})]
-        done = self._low_level_execute_command(shlex.join(words), in_data="\n".join([*lines, ""]).encode())
+    def _said(self, python, base, files, request):
+        words = [python, "-I", "-S", "-c", self.code.on_host, base, self.code.name]
+        done = self._low_level_execute_command(shlex.join(words), in_data=f"{files}\n{request}\n".encode())
         answers = [line for line in done["stdout"].splitlines() if line.startswith(MARK)]
         return json.loads(answers[-1][len(MARK) :]) if done["rc"] == 0 and answers else {}
 
 
 def _base(args):
-    """Where the attempts are that it is about."""
+    """Where the attempts are that it is about; None if it is about others' jobs alone."""
     attempts = args.get("dirs") or [job["dir"] for job in args.get("jobs", ()) if "dir" in job]
-    return args.get("base") or next(map(os.path.dirname, attempts), DEFAULT_BASE)
+    if "base" in args:
+        return args["base"] or DEFAULT_BASE
+    return next(map(os.path.dirname, attempts), None)

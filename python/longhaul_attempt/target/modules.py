@@ -113,14 +113,15 @@ def read_answer(folder):
 def _keep_output(folder, answer, losses):
     for name, text in _printed(answer).items():
         content = _encoded(text)
+        rest = memoryview(content)
         try:
             # Over what an earlier try may have left.
             with open(os.path.join(folder, name), "wb", buffering=0) as file:
-                rest = memoryview(content)
                 while rest:
                     rest = rest[file.write(rest) :]
         except OSError as error:
-            losses.add(len(rest), error)
+            if name in answer:  # else it is in the result as well
+                losses.add(len(rest), error)
 
 
 def _printed(answer):

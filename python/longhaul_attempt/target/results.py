@@ -40,7 +40,7 @@ def of_command(folder, status, cause, by, storage, leftovers):
 
 def not_executed(folder, number, program, cause):
     """As Ansible's command module tells it: the system's error number as rc."""
-    message = "[Errno %d] %s: %s" % (number, os.strerror(number), os.fsdecode(program))
+    message = "[Errno %d] %s: %s" % (number, os.strerror(number), os.fsdecode(program)[:200])
     record = {"rc": number, "signal": None, "cause": cause, "msg": message, "launch": message}
     return {**base(folder, record, "ansible", None, []), "failed": True}
 

@@ -42,8 +42,7 @@ export async function runTargets(
     };
     const ended = await Promise.all(
       Object.entries(ref.places).map(async ([host, place]) => {
-        const { unreachableSince } = standingBefore(last, host);
-        const one = { host, place, unreachableSince, since };
+        const one = { host, place, before: standingBefore(last, host), since };
         const result = await runOne(context, ref, one, observe(host), lifeline.signal);
         observe(host)({ result, unreachableSince: null });
         return [host, result] as const;
@@ -76,12 +75,7 @@ function shortened(result: TargetResult, hosts: number): TargetResult {
 async function runOne(
   context: TargetContext,
   ref: TargetsRef,
-  {
-    host,
-    place,
-    unreachableSince,
-    since,
-  }: Pick<HostTask, 'unreachableSince' | 'since'> & { host: string; place: TargetPlace },
+  { host, place, before, since }: Pick<HostTask, 'before' | 'since'> & { host: string; place: TargetPlace },
   observe: (standing: Standing) => void,
   signal: AbortSignal,
 ): Promise<TargetResult> {
@@ -97,7 +91,7 @@ async function runOne(
     launch: 'dir' in place ? launchOf(ref.spec, place, targetIdOf(which)) : null,
     timeout: ref.spec.timeout ?? null,
     unreachableAfterMs: ref.spec.unreachable_after * 1000,
-    unreachableSince,
+    before,
     since,
     output,
   };

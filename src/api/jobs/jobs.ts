@@ -143,10 +143,9 @@ export class Jobs {
 
   /** How far the attempt under way is: by its folder where that is here, else as its node told last. */
   async #progress(run: RunEvidence): Promise<LiveProgress> {
-    const key = placementOf(run) === null ? null : keyOfLastAttempt(run);
-    if (key === null) return unknownProgress;
     const told = progressOfAll(heardOf(run));
-    const seen = isOnNode(run) ? await this.store.progress(key) : undefined;
+    const key = placementOf(run) === null ? null : keyOfLastAttempt(run);
+    const seen = key !== null && isOnNode(run) ? await this.store.progress(key) : undefined;
     return seen === undefined ? told : { ...seen, eta: told.eta };
   }
 
