@@ -15,8 +15,8 @@ it('tells at once how a host stands that has begun or ended, and what else is ne
     { ...started, tasks_done: 1, targets: { web1: { status: 'failed', rc: 1 }, web2: { status: 'running' } } },
   ];
   await environment.run(() =>
-    withLifeline(3_600_000, ({ tell }) => {
-      for (const details of all) tell(details);
+    withLifeline(3_600_000, (lifeline) => {
+      for (const details of all) lifeline.tell(details);
       return Promise.resolve();
     }),
   );

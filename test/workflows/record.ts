@@ -135,6 +135,13 @@ const scenarios: Record<Recorded, () => Promise<Job>> = {
     await cancel(job);
     return job;
   },
+  task: () => service.submit({ command: 'true', name: 'task' }),
+  async 'task-with-late-host'() {
+    const here = { ansible_connection: 'local' };
+    const away = { ansible_host: '127.0.0.1', ansible_port: 1 };
+    const job = { command: 'true', name: 'task-with-late-host', unreachable_after: 3 };
+    return service.submit({ ...job, inventory: { all: { hosts: { here, away } } } });
+  },
 };
 
 /** A job of two steps, the second of which gets a word from the first. */
