@@ -99,6 +99,9 @@ export class Board {
   endedOn(results: Record<string, TargetResult>): void {
     if (!tellsOfEndedHosts()) return;
     Object.assign(this.hostsEnded, results);
+    const start = Object.values(results).find(({ started_at }) => started_at !== null)?.started_at;
+    // Where it was over so soon that nobody has told of its start.
+    if (start != null && this.milestone === null) this.attemptStarted(start);
     const count = Object.keys(this.hostsEnded).length;
     upsertMemo({ hosts_ended: { count, targets: targetsTold(this.hostsEnded) } });
   }

@@ -185,9 +185,9 @@ needsSshd('a task', () => {
     targets.open('later');
     await until('its end there', () => targets.lines('later').length === 2);
     await seen().toMatchObject(shown('successful', 1));
-    expect((await targets.service.get('/api/v1/jobs?name=later')).body).toMatchObject({
-      items: [{ status: 'running' }],
-    });
+    await expect
+      .poll(async () => (await targets.service.get('/api/v1/jobs?name=later')).body, { timeout: 60_000 })
+      .toMatchObject({ items: [{ status: 'running' }] });
     await server.start();
     expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'successful' });
     expect(targets.lines('later')).toEqual(['begin', 'end', 'begin', 'end']);
