@@ -56,6 +56,7 @@ export const notStarted: TargetResult = {
 /** As many hosts as a heartbeat has room for, those in trouble first, without what is not known. */
 export function targetsTold(targets: Record<string, TargetResult>): Record<string, Partial<TargetResult>> {
   const rank = (result: TargetResult): number => troubleOf(result) + (result.status === 'pending' ? 0 : 0.5);
+  const encoder = new TextEncoder();
   let left = targetsBytes;
   const fitting = Object.entries(targets)
     .sort(([, one], [, other]) => rank(other) - rank(one))
@@ -65,7 +66,7 @@ export function targetsTold(targets: Record<string, TargetResult>): Record<strin
         Object.entries(result).filter(([name, value]) => value !== notStarted[name as keyof TargetResult]),
       ),
     ])
-    .filter((entry) => left > 0 && (left -= new TextEncoder().encode(JSON.stringify(entry)).length) > 0);
+    .filter((entry) => left > 0 && (left -= encoder.encode(JSON.stringify(entry)).length) > 0);
   return Object.fromEntries(fitting);
 }
 

@@ -13,7 +13,7 @@ import sys
 from .call import COMMAND_MODULE
 
 PACKAGE = __name__.rpartition(".")[0]
-#: The folder or zip file that we come from; Ansible removes it when this process has ended.
+#: The folder or zip file that we come from; where Ansible has brought it, it is removed when this process has ended.
 ROOT = os.path.abspath(__file__).rpartition(os.sep + os.path.join(*__name__.split(".")))[0]
 #: What those who look through processes know us by.
 LABEL = "longhaul/async_wrapper.py"
