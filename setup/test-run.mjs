@@ -32,7 +32,10 @@ function conclude(code, { passed, failed, skipped }) {
       `\nNot green: the runner ended with exit code ${code} after ${total} tests, none of them failed. See above.`,
     );
   }
-  if (skipped > 0) console.log(`${skipped} skipped`);
+  if (skipped > 0)
+    console.log(
+      `${skipped} skipped: long tests that this commit's choice leaves out (npm run chaos runs all), or what says that it needs something`,
+    );
   console.log(`${passed} passed, ${problems} failed`);
   return problems > 0 && code === 0 ? 1 : code;
 }

@@ -6,6 +6,8 @@ import json
 import os
 import sys
 
+from longhaul_agent.on_host import MARK
+
 PYTHON = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGE = "longhaul_attempt"
 #: What is called there: the verbs, and by them in a process of its own what starts a task.
@@ -22,6 +24,8 @@ class Code:
         self.files = {os.path.relpath(module.__file__, PYTHON): _read(module.__file__) for module in modules}
         self.name = hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()[:32]
         self.on_host = _read(os.path.join(PYTHON, "longhaul_agent", "on_host.py"))
+        #: The line of its answer begins with it.
+        self.mark = MARK
 
 
 def _read(path):

@@ -14,7 +14,7 @@ export function titleOf(spec: JobSpec | Step): string {
     case 'adopt':
       return `${spec.adopt.ansible_job_id} on ${spec.adopt.host}`;
     case 'steps':
-      return shortened(`${spec.steps.length} step(s): ${spec.steps.map(({ name }) => name).join(', ')}`);
+      return shortened(`Steps: ${spec.steps.map(({ name }) => name).join(', ')}`);
   }
 }
 

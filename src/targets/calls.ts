@@ -62,9 +62,11 @@ export interface NewTask {
 export type Launch = { prepared: { dir: string; token: string } } | { module: ModuleCall };
 
 /** What is looked at: an attempt of ours with what is known of its output, or somebody else's job. */
-export type LookedAt =
-  | { dir: string; marker: string; stdout: number; stderr: number; chunk: number }
-  | { adopt: { job_id: string; async_dir: string | null } };
+export type LookedAt = ({ dir: string; marker: string } | { adopt: { job_id: string; async_dir: string | null } }) & {
+  stdout: number;
+  stderr: number;
+  chunk: number;
+};
 
 export type ToEnd =
   | { dir: string; marker: string; cause: string; reason: string; grace: number }

@@ -11,8 +11,8 @@ export interface Watched {
   lookedAt(chunk: number): LookedAt;
   /** What was seen. Rejections are logged, and the next look comes all the same. */
   seen(look: Look): Promise<void>;
-  /** There was no answer. */
-  unseen(reason: string): void;
+  /** There was no answer. @param isReached whether the host was there, and could not look */
+  unseen(reason: string, isReached?: boolean): void;
   /** Whether it knows of output that was not brought yet. */
   readonly hasMore: boolean;
 }
@@ -89,7 +89,7 @@ export class HostWatch {
         jobs.map((job) => job.lookedAt(chunk)),
         uncancelled,
       );
-      if (answer.status !== 'ok') return this.unanswered(jobs, answer.reason);
+      if (answer.status !== 'ok') return this.unanswered(jobs, answer.reason, answer.status === 'refused');
       this.failures = 0;
       await Promise.all(jobs.map((job, index) => this.tell(job, answer.value[index])));
     } catch (error) {
@@ -98,9 +98,9 @@ export class HostWatch {
     }
   }
 
-  private unanswered(jobs: Watched[], reason: string): void {
+  private unanswered(jobs: Watched[], reason: string, isReached = false): void {
     this.failures += 1;
-    for (const job of jobs) job.unseen(reason);
+    for (const job of jobs) job.unseen(reason, isReached);
   }
 
   private async tell(job: Watched, look: Look | undefined): Promise<void> {

@@ -105,6 +105,8 @@ class Watcher {
   private suspected: { state: string; at: number } | null = null;
   private isActing = false;
   private unlaunchedSince: number | null = null;
+  /** How it ended, while its output is still copied. */
+  private ended: TargetResult | null = null;
 
   constructor(
     private readonly tools: TargetTools,
@@ -123,17 +125,18 @@ class Watcher {
 
   lookedAt(chunk: number): LookedAt {
     const { place, marker, output } = this.task;
-    if (!('dir' in place)) return { adopt: place.adopted };
-    return { dir: place.dir, marker, ...output.offsets, chunk };
+    const part = { ...output.offsets, chunk };
+    return 'dir' in place ? { dir: place.dir, marker, ...part } : { adopt: place.adopted, ...part };
   }
 
   get hasMore(): boolean {
     return this.task.output.hasMore;
   }
 
-  unseen(reason: string): void {
+  unseen(reason: string, isReached = false): void {
     const since = this.standing.unreachableSince ?? Date.now();
-    this.tell({ ...this.standing.result, message: `can't be reached: ${reason}` }, since);
+    const trouble = isReached ? "can't be looked at" : "can't be reached";
+    this.tell({ ...this.standing.result, message: `${trouble}: ${reason}` }, since);
     if (Date.now() - since < this.task.unreachableAfterMs) return;
     const message = `Nothing was heard of it since ${new Date(since).toISOString()}: ${reason}`;
     this.settle(failed({ kind: 'unreachable', message }, this.standing.result));
@@ -170,9 +173,9 @@ class Watcher {
 
   private finished(look: Extract<Look, { state: 'finished' }>): void {
     this.suspected = null;
-    if (!this.task.output.isWhole(look.result)) return;
     const result = resultOfFinished(look);
-    this.settle({ ...result, started_at: result.started_at ?? this.standing.result.started_at });
+    this.ended = { ...result, started_at: result.started_at ?? this.standing.result.started_at };
+    if (this.task.output.isWhole(look.result)) this.settle(this.ended);
   }
 
   /** Of what was adopted only its processes tell, while it has any, and by the clock of each look. */
@@ -215,7 +218,8 @@ class Watcher {
   private async conclude(look: Extract<Look, { state: 'gone' }>): Promise<void> {
     if ('dir' in this.task.place) await this.end('lost', look.why);
     const known = { ansible_job_id: look.job_id, started_at: this.startOf(look.started_at) };
-    this.settle(failed({ kind: look.kind, message: look.why }, known));
+    // Whoever started what was adopted may remove its file at any time.
+    this.settle(this.ended ?? failed({ kind: look.kind, message: look.why }, known));
   }
 
   private async concludeAbsent(): Promise<void> {

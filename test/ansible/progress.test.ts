@@ -60,13 +60,15 @@ function expectTruthful({ course, total, progress, events }: Awaited<ReturnType<
 }
 
 describe('the progress of a playbook', () => {
-  test.for<[string, Partial<JobSpec>]>([
-    ['roles', {}],
-    ['includes', {}],
-    ['loops', {}],
-    ['plays', { extra_vars: { everyone: 'all' } }],
-    ['rescue', {}],
-  ])('with %s is near the truth, never goes back, and ends at the end', async ([name, more]) => {
+  test.for<[string, Partial<JobSpec>]>(
+    someOf(2, [
+      ['roles', {}],
+      ['includes', {}],
+      ['loops', {}],
+      ['plays', { extra_vars: { everyone: 'all' } }],
+      ['rescue', {}],
+    ]),
+  )('with %s is near the truth, never goes back, and ends at the end', async ([name, more]) => {
     const run = await follow({ playbook: `progress/${name}.yml`, ...more });
     expectTruthful(run);
     expect(run.progress.hosts).toEqual(run.outcome.stats);

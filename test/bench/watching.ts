@@ -27,8 +27,8 @@ const countingMs = 2_000;
 /** The commands end one after another, so many a second. */
 const endsPerSecond = 4;
 const submissionsAtOnce = 8;
-/** Of those that were submitted so many wait for their start, at most. */
-const pendingAtOnce = 200;
+/** So many are submitted before it is looked how many still wait for their start. */
+const batchSize = 100;
 
 /** What it costs to watch `jobs` live commands on `hosts` host names over ssh, and how soon their ends are known. */
 export async function measureWatching(jobs: number, hosts: number): Promise<Watching> {
@@ -87,13 +87,13 @@ async function submitAll(service: TargetService, jobs: number, hosts: number, ga
   const numbers = Array.from({ length: jobs }, (_, index) => index);
   // By batches: to count costs Temporal as much as a start does.
   while (numbers.length > 0) {
-    const batch = numbers.splice(0, pendingAtOnce / 2);
+    const batch = numbers.splice(0, batchSize);
     const submit = async (): Promise<void> => {
       for (let number = batch.shift(); number !== undefined; number = batch.shift())
         await accepted(service, specOf(number, jobs, hosts, gate));
     };
     await Promise.all(Array.from({ length: submissionsAtOnce }, submit));
-    await untilCounted(service, 'jobs to start', ({ pending = 0 }) => pending < pendingAtOnce / 2);
+    await untilCounted(service, 'jobs to start', ({ pending = 0 }) => pending < batchSize);
   }
 }
 

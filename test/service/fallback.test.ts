@@ -255,7 +255,7 @@ also('a foreground job that a crash destroyed is tried again as its policy says'
   expect(told(await service.job(job.job_id))).toEqual(told(document));
 });
 
-it('the slots hold for both kinds of jobs: without a free one, 503 and nothing is started', async () => {
+also('the slots hold for both kinds of jobs: without a free one, 503 and nothing is started', async () => {
   await start({ MAX_CONCURRENT_PLAYBOOKS: '2' });
   const inTemporal = await service.submit(service.gated('workflow'));
   await begun('workflow');

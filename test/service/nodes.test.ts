@@ -99,7 +99,7 @@ describe('a job whose node is gone', () => {
     await cancel(filling);
   });
 
-  it('with on_node_lost: rerun runs on another node, and the returning one ends its copy, which is shown', async () => {
+  also('with on_node_lost: rerun runs on another node, and the returning one ends its copy, which is shown', async () => {
     const filling = await fillFirst();
     const job = await runOnSecond('rerun', { on_node_lost: 'rerun' });
     await stopSecond();

@@ -66,7 +66,7 @@ describe('where Temporal keeps closed runs for 12 s only', () => {
     service.file('bounded.gate', '');
   });
 
-  it('a job that Temporal has dropped is not found, its name is free, and its files go with the next clean-up', async () => {
+  also('a job that Temporal has dropped is not found, its name is free, and its files go with the next clean-up', async () => {
     const spec = { playbook: 'hello.yml', name: 'dropped' };
     const run = await finished(spec);
     await until('Temporal to drop it', async () => !(await isKnown(server.client, run)));

@@ -85,7 +85,7 @@ also('a failed or canceled name is run again by rerun_if_failed, also with anoth
   expect((await service.ended('gate:stopped')).status).toBe('successful');
 });
 
-it('a rerun of a run that is just closing waits for it, and then starts', async () => {
+also('a rerun of a run that is just closing waits for it, and then starts', async () => {
   for (let round = 0; round < chaos(1, 20).rounds; round++) {
     const spec = service.gated(`closing-${round}`);
     const first = await submit(spec);

@@ -217,18 +217,23 @@ needsSshd('an adopted job', () => {
       expect(running).toMatchObject({ kind: 'adopt', hosts: { [host]: { ansible_job_id: adopted } } });
       targets.open(name);
       const ended = await targets.service.ended(job.job_id);
-      expect(ended).toMatchObject({ status: 'successful', result: { rc: 0 }, hosts: { [host]: { rc: 0 } } });
+      expect(ended).toMatchObject({
+        status: 'successful',
+        result: { rc: 0, stdout: 'out' },
+        hosts: { [host]: { rc: 0 } },
+      });
     });
 
     test('is left as it is by a cancel, and ended by one that is told to kill it', async () => {
       for (const kill of [false, true]) {
         const name = `left-${host}-${kill}`;
-        const adopted = targets.startElsewhere(host, targets.sleeper(name));
+        const adopted = targets.startElsewhere(host, `echo begun; ${targets.sleeper(name)}`);
         const pid = await targets.pidOf(name);
         const job = await targets.adopt(host, adopted, { name });
         await targets.service.reaches(job.job_id, 'running');
         await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`, { kill });
-        expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled' });
+        const result = { stdout: kill ? 'begun' : '' };
+        expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled', result });
         expect(targets.isAlive(pid)).toBe(!kill);
       }
     });

@@ -23,6 +23,20 @@ test('an adopted job is looked at until it has its result', async () => {
   expect(readdirSync(bench.asyncDir).sort()).toEqual([good, bad].sort());
 });
 
+test('what an adopted job printed is brought part by part; what says no output is shown as it is', async () => {
+  await using bench = await StockBench.open();
+  const part = (text: string, from: number, size: number) => ({ size, from, length: text.length, data: btoa(text) });
+  writeFileSync(path.join(bench.asyncDir, 'j1.1'), '{"rc": 0, "stdout": "one\\ntwo", "stderr": "", "invocation": {}}');
+  expect(await bench.look('j1.1', { stdout: 0, stderr: 0, chunk: 4 })).toMatchObject({
+    stdout: part('one\n', 0, 7),
+    stderr: part('', 0, 0),
+  });
+  expect(await bench.look('j1.1', { stdout: 4, stderr: 0, chunk: 4 })).toMatchObject({ stdout: part('two', 4, 7) });
+  writeFileSync(path.join(bench.asyncDir, 'j2.2'), '{"changed": false, "ping": "pong", "invocation": {}}');
+  const told = '{\n    "changed": false,\n    "ping": "pong"\n}\n';
+  expect(await bench.look('j2.2', { stdout: 0, stderr: 0 })).toMatchObject({ stdout: part(told, 0, told.length) });
+});
+
 test('what is left of an adopted job is told apart: detached, orphaned, lost, unreadable', async () => {
   await using bench = await StockBench.open();
   const [detached, other] = [await bench.start(`${bench.bench.untilLetGo}; exit 1`), await bench.start('sleep 600')];
@@ -53,7 +67,11 @@ test('what is left of an adopted job is told apart: detached, orphaned, lost, un
       why: expect.stringMatching(why),
     });
   }
-  expect(await bench.look('j2.2')).toMatchObject({ state: 'gone', kind: 'lost', why: 'could not find job' });
+  expect(await bench.look('j2.2')).toMatchObject({
+    state: 'gone',
+    kind: 'lost',
+    why: `could not find job: there is no ${path.join(bench.asyncDir, 'j2.2')}, and nothing of it runs`,
+  });
   for (const name of ['../j2.2', '.', '', '/etc/passwd'])
     expect(await bench.look(name)).toMatchObject({ state: 'absent' });
 });
@@ -110,10 +128,9 @@ print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.
     return JSON.parse(await this.bench.run([python, stock, jid, '3600', module, '_'], environment)).ansible_job_id;
   }
 
-  async look(job_id: string): Promise<any> {
-    const { jobs } = await this.bench.call('longhaul_look', {
-      jobs: [{ adopt: { job_id, async_dir: this.asyncDir } }],
-    });
+  async look(job_id: string, part: object = {}): Promise<any> {
+    const adopt = { job_id, async_dir: this.asyncDir };
+    const { jobs } = await this.bench.call('longhaul_look', { jobs: [{ adopt, ...part }] });
     return jobs[0];
   }
 

@@ -8,7 +8,6 @@ import shlex
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
-MARK = "longhaul-answer:"
 DEFAULT_BASE = "~/.longhaul/tasks"
 PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./+-]+\Z")
 
@@ -48,8 +47,9 @@ class ActionModule(ActionBase):
     def _said(self, python, base, files, request):
         words = [python, "-I", "-S", "-c", self.code.on_host, base, self.code.name]
         done = self._low_level_execute_command(shlex.join(words), in_data=f"{files}\n{request}\n".encode())
-        answers = [line for line in done["stdout"].splitlines() if line.startswith(MARK)]
-        return json.loads(answers[-1][len(MARK) :]) if done["rc"] == 0 and answers else {}
+        mark = self.code.mark
+        answers = [line for line in done["stdout"].splitlines() if line.startswith(mark)]
+        return json.loads(answers[-1][len(mark) :]) if done["rc"] == 0 and answers else {}
 
 
 def _base(args):

@@ -10,7 +10,7 @@ import signal
 import time
 
 from .. import processes
-from . import folders, native, results
+from . import folders, native, output, results
 
 DEFAULT_FOLDER = "~/.ansible_async"
 #: A job is named by the pid of the process that forked its wrapper; the session's leader came right after it.
@@ -19,11 +19,12 @@ LARGEST_BYTES = 256 * 1024 * 1024
 
 
 def look(job, scene):
-    """As of an attempt; `job_id` is the one asked for. When it started only its processes tell, while it has any."""
+    """As of an attempt, with what it `printed` once it has ended. When it started only its processes tell, while it has any."""
     path = _path(job)
     known = {"job_id": job["job_id"], "started_at": None, "started_monotonic_ns": None}
-    if native.is_final(_read(path)):
-        return _finished(path, known)
+    content = _read(path)
+    if native.is_final(content):
+        return _finished(path, content, known)
     members = _Members(job, scene.snapshot)
     found = members.now()
     if found:
@@ -35,8 +36,8 @@ def look(job, scene):
         return {"state": "running", "supervised": False, "message": message, **known}
     content = _read(path)
     if native.is_final(content):
-        return _finished(path, known)
-    return {"state": "gone", **_why_gone(content), **known}
+        return _finished(path, content, known)
+    return {"state": "gone", **_why_gone(path, content), **known}
 
 
 def end(job, grace, snapshot):
@@ -76,8 +77,7 @@ def _read(path):
     return native.read(path)
 
 
-def _finished(path, known):
-    content = _read(path)
+def _finished(path, content, known):
     has_rc = type(content.get("rc")) is int
     failed = bool(content.get("failed", has_rc and content["rc"] != 0))
     status = content["rc"] if has_rc else int(failed)
@@ -91,15 +91,16 @@ def _finished(path, known):
         "changed": bool(content.get("changed", False)),
         "msg": content.get("msg") if isinstance(content.get("msg"), str) else None,
     }
-    return {"state": "finished", "result": {**record, **results.bounded(native.bounded(content))}, **known}
+    result = {**record, **results.bounded(native.bounded(content))}
+    return {"state": "finished", "result": result, "printed": output.of_answer(content), **known}
 
 
-def _why_gone(content):
+def _why_gone(path, content):
     if content is None:
-        return {"kind": "lost", "why": "could not find job"}
+        return {"kind": "lost", "why": "could not find job: there is no %s, and nothing of it runs" % path}
     if content == "corrupt":
-        return {"kind": "orphaned", "why": "its file can't be read, and nothing of it runs"}
-    return {"kind": "orphaned", "why": "its file says that it runs, and nothing of it does"}
+        return {"kind": "orphaned", "why": "its file %s can't be read, and nothing of it runs" % path}
+    return {"kind": "orphaned", "why": "its file %s says that it runs, and nothing of it does" % path}
 
 
 class _Members:

@@ -18,10 +18,16 @@ def look(jobs, total=TOTAL_BYTES):
     scene = Scene()
     looks = [_look_at(job, scene) for job in jobs]
     for job, seen in zip(jobs, looks):
-        if "dir" in job and seen["state"] in ("running", "finished", "gone"):
-            for name in ("stdout", "stderr"):
-                seen[name] = output.part(job["dir"], name, job.get(name), min(job.get("chunk", CHUNK_BYTES), total))
-                total -= seen[name]["length"]
+        printed = seen.pop("printed", None)
+        if printed is None and ("dir" not in job or seen["state"] not in ("running", "finished", "gone")):
+            continue
+        for name in ("stdout", "stderr"):
+            wanted = job.get(name), min(job.get("chunk", CHUNK_BYTES), total)
+            if printed is None:
+                seen[name] = output.part(job["dir"], name, *wanted)
+            else:
+                seen[name] = output.part_of(printed.get(name, b""), *wanted)
+            total -= seen[name]["length"]
     return {"boot": processes.boot_id(), "now": time.time(), "jobs": looks}
 
 

@@ -7,12 +7,11 @@ import os
 
 from .. import evidence, supervision
 from ..output import Losses
-from . import inheritance, native, results
+from . import inheritance, native, output, results
 
 #: Room for an answer, set aside before the module starts.
 RESERVED_BYTES = 64 * 1024
 KEEP_SIZE = 1
-NOT_SHOWN = ("invocation", "stderr")
 
 
 class ModuleRun(supervision.Supervision):
@@ -111,8 +110,7 @@ def read_answer(folder):
 
 
 def _keep_output(folder, answer, losses):
-    for name, text in _printed(answer).items():
-        content = _encoded(text)
+    for name, content in output.of_answer(answer).items():
         rest = memoryview(content)
         try:
             # Over what an earlier try may have left.
@@ -122,22 +120,6 @@ def _keep_output(folder, answer, losses):
         except OSError as error:
             if name in answer:  # else it is in the result as well
                 losses.add(len(rest), error)
-
-
-def _printed(answer):
-    """What the module says that it printed; else its answer, as `ansible` shows it, without the arguments."""
-    printed = {name: answer[name] for name in ("stdout", "stderr") if isinstance(answer.get(name), str)}
-    if "stdout" not in printed:
-        told = {name: answer[name] for name in answer if name not in NOT_SHOWN and not name.startswith("_ansible_")}
-        printed["stdout"] = json.dumps(told, indent=4, sort_keys=True) + "\n"
-    return printed
-
-
-def _encoded(text):
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
 
 
 def _said(folder):

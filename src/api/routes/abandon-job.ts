@@ -16,9 +16,10 @@ const AbandonBody = z.strictObject({
 const route = createRoute({
   method: 'post',
   path: '/api/v1/jobs/{job_id}/abandon',
-  summary: 'Give a job up whose node is gone for good',
+  summary: 'Give a job up whose node or hosts are gone for good',
   description:
-    'The job fails with `node_lost`, unless its `retry` has that on its list. What may still run on the node is ended when it comes back.',
+    'For a job whose node stays away, and for a task whose hosts do. It fails with `node_lost`, a task that lives on its hosts with `unreachable`, unless ' +
+    'its `retry` has that on its list. What may still run there is ended when the node or the host comes back.',
   ...requireScope('admin', limitBody, requireJson({ optional: false })),
   request: {
     params: JobIdParameter,
@@ -31,7 +32,7 @@ const route = createRoute({
   },
 });
 
-/** `POST /jobs/{job_id}/abandon`: an operator says that the node of a job won't come back. */
+/** `POST /jobs/{job_id}/abandon`: an operator says that the node or the hosts of a job won't come back. */
 export function abandonJob(app: Api, context: ApiContext): void {
   app.openapi(route, async (c) => {
     const seen = await findLatest(context.jobs, namedInPath(c), c.req.valid('query').run);

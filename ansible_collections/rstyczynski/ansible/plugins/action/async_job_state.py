@@ -66,7 +66,8 @@ class ActionModule(ActionBase):
             done = getattr(self, "_" + args["operation"])(storage, args)
             return {"changed": False, "check_mode": self._task.check_mode, "given_host": given_host, **done}
         except (StorageError, documents.UnreadableDocument, operations.Refused, InvalidName) as error:
-            raise AnsibleActionFail(str(error)) from error
+            # Ansible would say it once for each cause.
+            raise AnsibleActionFail(str(error)) from None
 
     def _load(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
         key = _key(args)

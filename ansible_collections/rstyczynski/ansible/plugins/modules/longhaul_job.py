@@ -11,7 +11,8 @@ description:
   - Has a Longhaul service run a playbook, a command or a module as a named, durable job, or watch an async job.
   - A name makes it idempotent, a job that is there under it is found, whether it runs or has finished. What that means in the
     end is decided by O(when_finished). A name that is taken by a job with another spec is an error.
-  - Lost answers and restarts of the service are dealt with, the job is started once.
+  - Lost answers and restarts of the service are dealt with, the job is started once. A service that can't be reached is asked
+    again for two minutes before the task fails.
 author:
   - Longhaul's authors (@rstyczynski)
 options:
