@@ -99,37 +99,40 @@ describe('a job whose node is gone', () => {
     await cancel(filling);
   });
 
-  also('with on_node_lost: rerun runs on another node, and the returning one ends its copy, which is shown', async () => {
-    const filling = await fillFirst();
-    const job = await runOnSecond('rerun', { on_node_lost: 'rerun' });
-    await stopSecond();
-    const waiting = await until('attempt 1 to be given up', async () => {
-      const document = await first.job(job.job_id);
-      return document.attempts.length === 1 && document.attempts[0].failure !== null && document;
-    });
-    expect(waiting).toMatchObject({ status: 'pending', attempts: [{ attempt: 1, failure: { kind: 'node_lost' } }] });
+  also(
+    'with on_node_lost: rerun runs on another node, and the returning one ends its copy, which is shown',
+    async () => {
+      const filling = await fillFirst();
+      const job = await runOnSecond('rerun', { on_node_lost: 'rerun' });
+      await stopSecond();
+      const waiting = await until('attempt 1 to be given up', async () => {
+        const document = await first.job(job.job_id);
+        return document.attempts.length === 1 && document.attempts[0].failure !== null && document;
+      });
+      expect(waiting).toMatchObject({ status: 'pending', attempts: [{ attempt: 1, failure: { kind: 'node_lost' } }] });
 
-    await cancel(filling);
-    const again = await first.reaches(job.job_id, 'running');
-    expect(again).toMatchObject({ attempt: 2, attempts: [{ attempt: 1 }, { attempt: 2 }] });
-    expect(again.node).not.toBe(waiting.attempts[0].node);
-    await until('attempt 2 to have begun', () => first.lines('rerun').length === 2);
+      await cancel(filling);
+      const again = await first.reaches(job.job_id, 'running');
+      expect(again).toMatchObject({ attempt: 2, attempts: [{ attempt: 1 }, { attempt: 2 }] });
+      expect(again.node).not.toBe(waiting.attempts[0].node);
+      await until('attempt 2 to have begun', () => first.lines('rerun').length === 2);
 
-    await second.start();
-    await until('the first copy to be killed', () => second.alive(job, 1).length === 0);
-    const shown = await until('its late result to be shown', async () => {
-      const document = await first.job(job.job_id);
-      return document.attempts[0].late !== undefined && document;
-    });
-    expect(shown).toMatchObject({ status: 'running', attempts: [{ late: { status: 'canceled' } }, {}] });
-    first.file('rerun.gate', '');
-    expect(await first.ended(job.job_id)).toMatchObject({
-      status: 'successful',
-      attempt: 2,
-      attempts: [{ failure: { kind: 'node_lost' }, late: { status: 'canceled' } }, { status: 'successful' }],
-    });
-    expect(first.lines('rerun')).toEqual(['begun', 'begun', 'passed']);
-  });
+      await second.start();
+      await until('the first copy to be killed', () => second.alive(job, 1).length === 0);
+      const shown = await until('its late result to be shown', async () => {
+        const document = await first.job(job.job_id);
+        return document.attempts[0].late !== undefined && document;
+      });
+      expect(shown).toMatchObject({ status: 'running', attempts: [{ late: { status: 'canceled' } }, {}] });
+      first.file('rerun.gate', '');
+      expect(await first.ended(job.job_id)).toMatchObject({
+        status: 'successful',
+        attempt: 2,
+        attempts: [{ failure: { kind: 'node_lost' }, late: { status: 'canceled' } }, { status: 'successful' }],
+      });
+      expect(first.lines('rerun')).toEqual(['begun', 'begun', 'passed']);
+    },
+  );
 
   it('with on_node_lost: fail is node_lost after NODE_LOST_AFTER; one that waits goes on when the node is back', async () => {
     await fillFirst();

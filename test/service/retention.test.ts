@@ -66,19 +66,22 @@ describe('where Temporal keeps closed runs for 12 s only', () => {
     service.file('bounded.gate', '');
   });
 
-  also('a job that Temporal has dropped is not found, its name is free, and its files go with the next clean-up', async () => {
-    const spec = { playbook: 'hello.yml', name: 'dropped' };
-    const run = await finished(spec);
-    await until('Temporal to drop it', async () => !(await isKnown(server.client, run)));
-    expect((await service.get('/api/v1/jobs/hello:dropped')).status).toBe(404);
-    expect(existsSync(filesOf(run))).toBe(true);
-    const next = await service.submit(spec);
-    expect(next).toMatchObject({ created: true, run_id: expect.not.stringMatching(run.run_id) });
-    await service.ended(next.job_id);
+  also(
+    'a job that Temporal has dropped is not found, its name is free, and its files go with the next clean-up',
+    async () => {
+      const spec = { playbook: 'hello.yml', name: 'dropped' };
+      const run = await finished(spec);
+      await until('Temporal to drop it', async () => !(await isKnown(server.client, run)));
+      expect((await service.get('/api/v1/jobs/hello:dropped')).status).toBe(404);
+      expect(existsSync(filesOf(run))).toBe(true);
+      const next = await service.submit(spec);
+      expect(next).toMatchObject({ created: true, run_id: expect.not.stringMatching(run.run_id) });
+      await service.ended(next.job_id);
 
-    service.kill('worker');
-    await until('its files to be gone', () => !existsSync(filesOf(run)));
-  });
+      service.kill('worker');
+      await until('its files to be gone', () => !existsSync(filesOf(run)));
+    },
+  );
 
   also('the runs of a job are those that are left, and its open run goes on', async () => {
     const first = await finished({ ...again, name: 'rerun' });
