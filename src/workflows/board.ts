@@ -13,7 +13,8 @@ import {
 } from '../job/protocol.js';
 import type { SearchAttributeValues } from '../job/search-attributes.js';
 import { detailsOf } from './details.js';
-import { hasSearchAttributes, tellsOfEndedHosts } from './version.js';
+import { tellJob } from './tell-job.js';
+import { hasSearchAttributes, tellsJobOfEndedHosts, tellsOfEndedHosts } from './version.js';
 
 /**
  * Where a run shows how it stands: the progress query, the memo (which answers a GET), the search attributes (which answer
@@ -101,7 +102,11 @@ export class Board {
     Object.assign(this.hostsEnded, results);
     const start = Object.values(results).find(({ started_at }) => started_at !== null)?.started_at;
     // Where it was over so soon that nobody has told of its start.
-    if (start != null && this.milestone === null) this.attemptStarted(start);
+    if (start != null && this.milestone === null) {
+      this.attemptStarted(start);
+      const { step } = this.input;
+      if (step !== undefined && tellsJobOfEndedHosts()) tellJob(this.input, step, start);
+    }
     const count = Object.keys(this.hostsEnded).length;
     upsertMemo({ hosts_ended: { count, targets: targetsTold(this.hostsEnded) } });
   }

@@ -23,3 +23,8 @@ export function asksWhyCanceled(): boolean {
 export function tellsOfEndedHosts(): boolean {
   return patched('tells-of-ended-hosts');
 }
+
+/** Whether a step tells its job that it runs when that is first known from hosts that have ended. */
+export function tellsJobOfEndedHosts(): boolean {
+  return patched('tells-job-of-ended-hosts');
+}

@@ -169,6 +169,8 @@ needsSshd('a task', () => {
     const server = targets.targets.serverOf('ssh-2');
     await server.stop();
     const job = await targets.submit({ command: targets.gated('later'), hosts: 'ssh-1,ssh-2', name: 'later' });
+    const soonOver = { ...targets.spec, name: 'soon-over', command: 'true', hosts: 'ssh-1,ssh-2' };
+    const ofOneStep = await targets.service.submit({ name: 'of-one-step', steps: [soonOver] });
     await until('one to have begun', () => targets.lines('later').length === 1);
     const shown = (ofFirst: string, done: number): object => ({
       status: 'running',
@@ -188,8 +190,12 @@ needsSshd('a task', () => {
     await expect
       .poll(async () => (await targets.service.get('/api/v1/jobs?name=later')).body, { timeout: 60_000 })
       .toMatchObject({ items: [{ status: 'running' }] });
+    await expect
+      .poll(() => targets.service.job(ofOneStep.job_id), { timeout: 60_000 })
+      .toMatchObject({ status: 'running', steps: [{ status: 'running' }] });
     await server.start();
-    expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'successful' });
+    for (const { job_id } of [job, ofOneStep])
+      expect(await targets.service.ended(job_id)).toMatchObject({ status: 'successful' });
     expect(targets.lines('later')).toEqual(['begin', 'end', 'begin', 'end']);
   });
 
