@@ -40,6 +40,8 @@ async function requireHostsOf(
     );
     const refusal = hosts.map(refusedHost).find((why) => why !== undefined);
     if (refusal !== undefined) throw invalid(pointer, refusal);
+    if (spec.kind === 'adopt' && hosts.length > 1)
+      throw invalid(pointer, `${pattern} is ${hosts.length} hosts; a job that was started elsewhere is on one`);
   } catch (error) {
     if (error instanceof Problem) throw error;
     if (error instanceof UnusableInventoryError)

@@ -84,6 +84,8 @@ export interface NodeLost {
 export interface Abandonment {
   attempt: number;
   reason: string;
+  /** Those of its hosts that can't be reached, and no others; else all of it. */
+  unreachable_only?: boolean;
   /** How far it had come when it was last heard of. */
   tasks?: Tasks | null;
 }

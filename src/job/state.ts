@@ -198,6 +198,14 @@ export function closedBy({ as, reason }: RunClose): string {
   return `Its workflow was closed in Temporal (${as}) without an outcome${reason === null ? '' : `: ${reason}`}`;
 }
 
+/** Whether hosts of the current attempt could not be reached when that was last looked at. */
+export function hasUnreachableHosts(run: RunEvidence): boolean {
+  const waited = activity(run, 'prepareTargets')?.heartbeat;
+  return (
+    (waited?.tasks_total ?? 0) > 0 || watchingOf(run).some(({ heartbeat }) => heartbeat?.unreachable !== undefined)
+  );
+}
+
 /** The activities that watch the current attempt: one on a node, or several on target hosts. */
 export function watchingOf(run: RunEvidence): PendingActivity[] {
   return run.activities.filter(({ type }) => type === 'run' || type === 'runTargets');

@@ -72,10 +72,11 @@ function failureOf(targets: Record<string, TargetResult>): Failure | undefined {
   return { kind, message, ...(signal !== undefined && { signal }) };
 }
 
-/** That of a host which failed, else 0 if any has one. */
+/** That of a host which failed, if any has; else of any. */
 function rcOf(results: TargetResult[]): number | null {
-  const failed = results.find(({ status, rc }) => status === 'failed' && rc !== null);
-  return failed?.rc ?? results.find(({ rc }) => rc !== null)?.rc ?? null;
+  const failed = results.filter(({ status }) => status === 'failed');
+  const those = failed.length > 0 ? failed : results;
+  return those.find(({ rc }) => rc !== null)?.rc ?? null;
 }
 
 function earliest(results: TargetResult[]): string | null {

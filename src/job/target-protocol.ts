@@ -31,6 +31,7 @@ export interface PrepareRequest {
   hosts: string[] | null;
   /** RFC 3339: since when these hosts are tried. Null: now; then those that can't be reached are left to another call. */
   since: string | null;
+  given_up?: HostsGivenUp;
 }
 
 /** Hosts on which an attempt is prepared. */
@@ -54,4 +55,8 @@ export interface TargetsRef {
   attempt: number;
   spec: TargetSpec;
   places: Record<string, TargetPlace>;
+  given_up?: HostsGivenUp;
 }
+
+/** Why hosts that can't be reached when it is looked next are not waited for: an operator has said so. */
+export type HostsGivenUp = string;

@@ -9,6 +9,8 @@ export interface GivenUp {
   rerun: boolean;
   /** How far it had come when it was last heard of. */
   tasks?: Tasks | null | undefined;
+  /** Not the attempt, but those of its hosts that can't be reached. */
+  unreachableOnly?: boolean | undefined;
 }
 
 /** What is watched: by which node (null: by any), as which attempt. */
@@ -30,9 +32,9 @@ export class Interruptions {
       this.isCanceledNow = true;
       return 'canceled' as const;
     });
-    setHandler(defineSignal<[Abandonment]>(signals.abandon), ({ attempt, reason, tasks }) => {
-      const givenUp = `Abandoned: ${reason}`;
-      this.giveUp((placement) => placement.attempt === attempt, { givenUp, rerun: false, tasks });
+    setHandler(defineSignal<[Abandonment]>(signals.abandon), ({ attempt, reason, tasks, unreachable_only }) => {
+      const givenUp = { givenUp: `Abandoned: ${reason}`, rerun: false, tasks, unreachableOnly: unreachable_only };
+      this.giveUp((placement) => placement.attempt === attempt, givenUp);
     });
     setHandler(defineSignal<[NodeLost]>(signals.nodeLost), (lost) => this.nodeIsLost(lost));
   }

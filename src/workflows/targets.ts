@@ -118,7 +118,7 @@ class TargetsJob {
   }
 
   /** Nothing that can be started follows from it once the job is canceled: what was prepared goes by itself. */
-  private prepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement | 'canceled'> {
+  private async prepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement | 'canceled'> {
     const { workflowId, originalExecutionRunId } = workflowInfo();
     if (since === null) this.board.placing();
     const { prepareTargets } = proxyActivities<TargetActivities>({
@@ -129,14 +129,34 @@ class TargetsJob {
     });
     const { attempt, input } = this;
     const request = { workflow_id: workflowId, run_id: originalExecutionRunId, attempt, input, hosts, since };
-    return Promise.race([prepareTargets(request), this.interruptions.canceled]);
+    let asked = cancellable(() => prepareTargets(request));
+    for (;;) {
+      const givenUp = this.interruptions.givenUp({ node: null, attempt });
+      const came = await Promise.race([asked.answer, this.interruptions.canceled, givenUp]);
+      if (came === 'canceled' || !isGivenUp(came)) return came;
+      if (came.unreachableOnly !== true) continue;
+      asked.cancel();
+      asked = cancellable(() => prepareTargets({ ...request, given_up: came.givenUp }));
+    }
   }
 
   private async watch(placed: TargetsPlacement): Promise<Results> {
     const { workflowId, originalExecutionRunId } = workflowInfo();
     const { attempt, spec } = this;
-    const { node, places } = placed;
-    const ref: TargetsRef = { workflow_id: workflowId, run_id: originalExecutionRunId, attempt, spec, places };
+    const { places } = placed;
+    let ref: TargetsRef = { workflow_id: workflowId, run_id: originalExecutionRunId, attempt, spec, places };
+    for (;;) {
+      const ended = await this.watchUntilGivenUp(placed, ref);
+      if (!isGivenUp(ended)) return ended;
+      if (ended.unreachableOnly !== true) return this.notWatched(placed, ended);
+      // Whoever watches the others says which these are: those that don't answer the next look.
+      ref = { ...ref, given_up: ended.givenUp };
+    }
+  }
+
+  private async watchUntilGivenUp(placed: TargetsPlacement, ref: TargetsRef): Promise<Results | GivenUp> {
+    const { spec } = this;
+    const { node, attempt, places } = placed;
     const at = (summary: string): TargetActivities =>
       proxyActivities<TargetActivities>({
         ...untilAnswered,
@@ -146,25 +166,25 @@ class TargetsJob {
         summary,
       });
     const givenUp = this.interruptions.givenUp({ node, attempt });
-    // A scope of its own, so that what is given up is not asked for any more; out of reach of a cancel of the run.
-    const scope = new CancellationScope();
-    const running = scope.run(() => at(`Run ${titleOf(spec)} on ${hostsInWords(places)}`).runTargets(ref));
-    let ended = await Promise.race([running, this.interruptions.canceled, givenUp]);
+    const running = cancellable(() => at(`Run ${titleOf(spec)} on ${hostsInWords(places)}`).runTargets(ref));
+    let ending: Pick<Asked<void>, 'cancel'> = nothingAsked;
+    let ended = await Promise.race([running.answer, this.interruptions.canceled, givenUp]);
     if (ended === 'canceled') {
       this.board.canceling();
       if (spec.kind === 'adopt' && !this.isToBeKilled)
         ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
       else {
-        const gone = scope.run(() => at(`End it on ${hostsInWords(places)}`).endTargets(ref));
-        ended = await Promise.race([gone.then(() => running), givenUp]);
+        const gone = cancellable(() => at(`End it on ${hostsInWords(places)}`).endTargets(ref));
+        ending = gone;
+        ended = await Promise.race([gone.answer.then(() => running.answer), givenUp]);
         if (spec.kind === 'adopt' && !isGivenUp(ended)) ended = endedByCancel(ended);
-        gone.catch(() => undefined);
       }
     }
-    if (!isGivenUp(ended)) return ended;
-    running.catch(() => undefined);
-    scope.cancel();
-    return this.notWatched(placed, ended);
+    if (isGivenUp(ended)) {
+      running.cancel();
+      ending.cancel();
+    }
+    return ended;
   }
 
   /** What is said of hosts that are not waited for any more. */
@@ -199,8 +219,24 @@ function canceledBefore(): TargetResult {
   };
 }
 
-function isGivenUp(ended: Results | GivenUp): ended is GivenUp {
-  return typeof ended.givenUp === 'string';
+interface Asked<T> {
+  answer: Promise<T>;
+  /** The answer is not asked for any more. */
+  cancel: () => void;
+}
+
+const nothingAsked = { cancel: (): void => undefined };
+
+/** In a scope of its own, out of reach of a cancel of the run. */
+function cancellable<T>(ask: () => Promise<T>): Asked<T> {
+  const scope = new CancellationScope();
+  const answer = scope.run(ask);
+  answer.catch(() => undefined);
+  return { answer, cancel: () => scope.cancel() };
+}
+
+function isGivenUp(ended: object): ended is GivenUp {
+  return 'givenUp' in ended && typeof ended.givenUp === 'string';
 }
 
 function hostsInWords(places: TargetsPlacement['places']): string {

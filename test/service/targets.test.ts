@@ -133,6 +133,9 @@ needsSshd('a task', () => {
     const answer = await targets.service.post('/api/v1/jobs', { ...targets.spec, command: 'true', hosts: 'nobody' });
     expect(answer.status).toBe(422);
     expect(answer.body.errors).toEqual([{ pointer: '/hosts', detail: expect.stringContaining('nobody') }]);
+    const adopt = { host: 'all', ansible_job_id: 'j1.1' };
+    const ofTwo = await targets.service.post('/api/v1/jobs', { adopt, inventory: 'hosts.json' });
+    expect(ofTwo.body.errors).toEqual([{ pointer: '/adopt/host', detail: expect.stringMatching(/^all is [0-9]+ hosts/) }]);
   });
 
   it('goes on while its host can not be reached, and holds up no other host', async () => {
@@ -197,6 +200,64 @@ needsSshd('a task', () => {
     for (const { job_id } of [job, ofOneStep])
       expect(await targets.service.ended(job_id)).toMatchObject({ status: 'successful' });
     expect(targets.lines('later')).toEqual(['begin', 'end', 'begin', 'end']);
+  });
+
+  it('is abandoned on the hosts that can not be reached, and goes on on the others; what lives there is ended later', async () => {
+    const server = targets.targets.serverOf('ssh-2');
+    const abandon = (id: string) => targets.service.post(`/api/v1/jobs/${id}/abandon`, { reason: 'scrap' });
+    const both = await targets.submit({ command: targets.sleeper('cut-off'), hosts: 'ssh-2', name: 'cut-off' });
+    const pid = await targets.pidOf('cut-off');
+    await targets.service.reaches(both.job_id, 'running');
+    expect(await abandon(both.job_id)).toMatchObject({ status: 409, body: { type: '/problems/hosts-reachable' } });
+    await server.stop();
+    const never = await targets.submit({ command: 'true', hosts: 'ssh-2', name: 'never-there' });
+    const job = await targets.submit({ command: targets.gated('half'), hosts: 'ssh-1,ssh-2', name: 'half' });
+    await until('one to have begun', () => targets.lines('half').length === 1);
+    const isAway = async (id: string): Promise<boolean> =>
+      /reached/.test((await targets.service.job(id)).hosts['ssh-2']?.message ?? '');
+    const scrapped = { status: 'failed', failure: { kind: 'unreachable', message: 'Abandoned: scrap' } };
+    for (const id of [both.job_id, never.job_id, job.job_id]) {
+      await until(`${id} to be out of reach`, () => isAway(id));
+      expect((await abandon(id)).status).toBe(202);
+    }
+    for (const id of [both.job_id, never.job_id])
+      expect(await targets.service.ended(id)).toMatchObject({
+        ...scrapped,
+        failure: { message: 'ssh-2: Abandoned: scrap' },
+      });
+    await expect
+      .poll(async () => (await targets.service.job(job.job_id)).hosts, { timeout: 60_000 })
+      .toMatchObject({ 'ssh-1': { status: 'running' }, 'ssh-2': scrapped });
+    targets.open('half');
+    const ended = await targets.service.ended(job.job_id);
+    expect(ended).toMatchObject({
+      status: 'failed',
+      result: { rc: null },
+      hosts: { 'ssh-1': { status: 'successful' }, 'ssh-2': scrapped },
+    });
+    expect(targets.isAlive(pid)).toBe(true);
+    await server.start();
+    await until('what was given up to be ended', () => !targets.isAlive(pid));
+    expect(targets.lines('half')).toEqual(['begin', 'end']);
+  });
+
+  it('that is canceled and abandoned is over where its host can be reached', async () => {
+    const server = targets.targets.serverOf('ssh-2');
+    const job = await targets.submit({ command: targets.gated('over'), hosts: 'ssh-1,ssh-2', name: 'over' });
+    await until('both to have begun', () => targets.lines('over').length === 2);
+    await server.stop();
+    await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`);
+    await until('it to wait for its host', async () => {
+      const { hosts, status } = await targets.service.job(job.job_id);
+      return status === 'canceling' && /reached/.test(hosts['ssh-2']?.message ?? '');
+    });
+    const answer = await targets.service.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'scrap' });
+    expect(answer.status).toBe(202);
+    expect((await targets.service.ended(job.job_id)).hosts).toMatchObject({
+      'ssh-1': { status: 'canceled' },
+      'ssh-2': { failure: { kind: 'unreachable' } },
+    });
+    await server.start();
   });
 
   it('goes on behind a connection that is frozen', async () => {

@@ -12,6 +12,8 @@ import time
 from .. import processes
 from . import folders, native, output, results
 
+#: What Ansible's wrapper says when the `async` limit has passed.
+TIMED_OUT = "Timeout exceeded"
 DEFAULT_FOLDER = "~/.ansible_async"
 #: A job is named by the pid of the process that forked its wrapper; the session's leader came right after it.
 PIDS_BETWEEN = 64
@@ -84,7 +86,7 @@ def _finished(path, content, known):
     record = {
         "rc": None if status < 0 else status,
         "signal": -status if status < 0 else None,
-        "cause": None,
+        "cause": "timeout" if not has_rc and content.get("msg") == TIMED_OUT else None,
         "at": os.stat(path).st_mtime,
         "by": "native",
         "failed": failed,

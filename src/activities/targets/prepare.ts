@@ -74,6 +74,11 @@ export async function prepareTargets(
       unreached.map(({ host }) => host.name),
       unreached[0]?.why ?? null,
     );
+    if (request.given_up !== undefined) {
+      const failure = { kind: 'unreachable', message: request.given_up } as const;
+      for (const { host } of unreached) placement.ended[host.name] = failed(failure);
+      break;
+    }
     if (unreached.length < wanted.length || wanted.length === 0 || since === null) {
       placement.unreached = unreached.map(({ host }) => host.name);
       break;

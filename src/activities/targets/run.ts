@@ -33,7 +33,7 @@ export async function runTargets(
   lifeline: Lifeline,
   { last, since }: { last: RunHeartbeat | undefined; since: number },
 ): Promise<Record<string, TargetResult>> {
-  return context.ledger.while(ref, async () => {
+  const watched = async (): Promise<Record<string, TargetResult>> => {
     await keepSpec(context, ref);
     const standings = new Map(Object.keys(ref.places).map((host) => [host, standingBefore(last, host)]));
     const observe = (host: string) => (standing: Standing) => {
@@ -42,7 +42,7 @@ export async function runTargets(
     };
     const ended = await Promise.all(
       Object.entries(ref.places).map(async ([host, place]) => {
-        const one = { host, place, before: standingBefore(last, host), since };
+        const one = { host, place, before: standingBefore(last, host), since, givenUp: givenUpOn(ref, last, host) };
         const result = await runOne(context, ref, one, observe(host), lifeline.signal);
         observe(host)({ result, unreachableSince: null });
         return [host, result] as const;
@@ -50,7 +50,13 @@ export async function runTargets(
     );
     context.log.info({ ...keyOf(ref), hosts: ended.length }, 'an attempt on target hosts has ended');
     return Object.fromEntries(ended.map(([host, result]) => [host, shortened(result, ended.length)]));
-  });
+  };
+  return context.ledger.while(ref, watched, (results) => !Object.values(results).some(isOutOfReach));
+}
+
+/** Whether something of it may live where nobody has looked. */
+function isOutOfReach({ failure }: TargetResult): boolean {
+  return failure?.kind === 'unreachable';
 }
 
 /** As an earlier worker told. */
@@ -59,6 +65,11 @@ function standingBefore(last: RunHeartbeat | undefined, host: string): Standing 
     result: { ...notStarted, ...last?.targets?.[host] },
     unreachableSince: Date.parse(last?.unreachable?.[host] ?? '') || null,
   };
+}
+
+/** Why it is not waited for if it can't be reached now. What an earlier worker has reached since then is not meant. */
+function givenUpOn({ given_up }: TargetsRef, last: RunHeartbeat | undefined, host: string): string | null {
+  return last === undefined || last.unreachable?.[host] !== undefined ? (given_up ?? null) : null;
 }
 
 /** What all hosts say has a place in Temporal's history; the whole is in each one's file. */
@@ -75,7 +86,7 @@ function shortened(result: TargetResult, hosts: number): TargetResult {
 async function runOne(
   context: TargetContext,
   ref: TargetsRef,
-  { host, place, before, since }: Pick<HostTask, 'before' | 'since'> & { host: string; place: TargetPlace },
+  { host, place, ...standing }: Pick<HostTask, 'before' | 'since' | 'givenUp'> & { host: string; place: TargetPlace },
   observe: (standing: Standing) => void,
   signal: AbortSignal,
 ): Promise<TargetResult> {
@@ -91,8 +102,7 @@ async function runOne(
     launch: 'dir' in place ? launchOf(ref.spec, place, targetIdOf(which)) : null,
     timeout: ref.spec.timeout ?? null,
     unreachableAfterMs: ref.spec.unreachable_after * 1000,
-    before,
-    since,
+    ...standing,
     output,
   };
   const ended = await runOnHost(context.targets, task, observe, signal);

@@ -1,7 +1,8 @@
 import { jobIdOf } from '../../job/names.js';
 import { tasksOf } from '../../job/progress.js';
 import { signals, type Abandonment } from '../../job/protocol.js';
-import { isFinished, placementOf } from '../../job/state.js';
+import type { RunEvidence } from '../../job/evidence.js';
+import { hasUnreachableHosts, isFinished, placementOf } from '../../job/state.js';
 import type { ApiContext } from '../context.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode } from '../temporal/connection.js';
@@ -9,29 +10,41 @@ import { signalRun } from '../temporal/signal.js';
 import type { SeenRun } from './jobs.js';
 
 /**
- * Gives a job's attempt up: an operator says that nothing of it is to be waited for (R4). Only where its node is silent; on a
- * live one a cancel ends it truly.
- * @throws Problem `job-finished`, `job-not-placed`, `node-live`
+ * Gives a job's attempt up: an operator says that nothing of it is to be waited for (R4). Only where its node is silent, or on those of
+ * its hosts that can't be reached; elsewhere a cancel ends it truly.
+ * @throws Problem `job-finished`, `job-not-placed`, `node-live`, `hosts-reachable`
  */
 export async function abandonJob(context: ApiContext, { run, state }: SeenRun, reason: string): Promise<void> {
-  const placement = placementOf(run);
   const jobId = jobIdOf(run.job);
   if (isFinished(state) || run.closed !== null)
     throw new Problem('job-finished', `${jobId} has finished; there is nothing to abandon`);
-  if (placement === null)
-    throw new Problem('job-not-placed', `${jobId} is on no node now; there is nothing to abandon. Cancel it instead`);
-  const node = placement.node === null ? undefined : await context.nodes.see(placement.node);
-  if (node?.live === true)
-    throw new Problem(
-      'node-live',
-      `Node ${placement.node} is live: it was heard of at ${node.lastSeen}. Cancel ${jobId} instead, and its processes are ended`,
-    );
-  const tasks = tasksOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
-  const abandonment: Abandonment = { attempt: placement.attempt, reason, tasks };
+  const abandonment = await abandonmentOf(context, run, reason);
   try {
     await signalRun(context.temporal, run, signals.abandon, abandonment);
   } catch (error) {
     if (!hasGrpcCode(error, grpc.NOT_FOUND)) throw error;
     throw new Problem('job-finished', `${jobId} has finished; there is nothing to abandon`);
   }
+}
+
+/** What is given up: all that is on a node that is silent, or those hosts that can't be reached. */
+async function abandonmentOf(context: ApiContext, run: RunEvidence, reason: string): Promise<Abandonment> {
+  const placement = placementOf(run);
+  const jobId = jobIdOf(run.job);
+  const node = placement?.node == null ? undefined : await context.nodes.see(placement.node);
+  const tasks = tasksOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
+  if (placement?.node != null && node?.live !== true) return { attempt: placement.attempt, reason, tasks };
+  if (hasUnreachableHosts(run))
+    return { attempt: (run.memo.attempts ?? []).length + 1, reason, unreachable_only: true };
+  if (placement === null)
+    throw new Problem('job-not-placed', `${jobId} is on no node now; there is nothing to abandon. Cancel it instead`);
+  if (node === undefined)
+    throw new Problem(
+      'hosts-reachable',
+      `Each host of ${jobId} could be reached when it was last looked at. Cancel it instead, and its processes are ended`,
+    );
+  throw new Problem(
+    'node-live',
+    `Node ${placement.node} is live: it was heard of at ${node.lastSeen}. Cancel ${jobId} instead, and its processes are ended`,
+  );
 }
