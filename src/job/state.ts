@@ -123,7 +123,9 @@ function reachingMessage(preparing: PendingActivity | undefined): string {
 
 function startingMessage(where: string, watching: PendingActivity | undefined): string {
   if (watching?.lastFailure != null) return `Starting on ${where}: ${watching.lastFailure}`;
-  return watching?.taken === true ? `Starting on ${where}` : `Waiting for ${where}`;
+  if (watching?.taken !== true) return `Waiting for ${where}`;
+  const said = watching.heartbeat?.message;
+  return said == null ? `Starting on ${where}` : `Starting on ${where}: ${said}`;
 }
 
 /** What it does now, as last heard; or why nobody watches it at the moment. */

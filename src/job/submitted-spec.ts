@@ -38,6 +38,7 @@ const SubmittedStep = z.object({
 export const SubmittedSpec = z
   .object({
     ...work,
+    adopt: z.object({ host: z.string(), ansible_job_id: z.string(), async_dir: z.string().optional() }),
     steps: z.array(SubmittedStep),
     priority: z.int(),
     labels: words,

@@ -7,7 +7,7 @@ import { titleOf } from './title.js';
 const maxBytes = 16 * 1024;
 
 type SubmittedStep = NonNullable<SubmittedSpec['steps']>[number];
-type OfJob = 'steps' | 'priority' | 'labels' | 'ttl';
+type OfJob = 'adopt' | 'steps' | 'priority' | 'labels' | 'ttl';
 
 const ofWork: Record<Exclude<keyof SubmittedSpec, OfJob>, true> = {
   hosts: true,
@@ -28,7 +28,14 @@ const ofWork: Record<Exclude<keyof SubmittedSpec, OfJob>, true> = {
   unreachable_after: true,
   on_node_lost: true,
 };
-const ofJob: Record<keyof SubmittedSpec, true> = { ...ofWork, steps: true, priority: true, labels: true, ttl: true };
+const ofJob: Record<keyof SubmittedSpec, true> = {
+  ...ofWork,
+  adopt: true,
+  steps: true,
+  priority: true,
+  labels: true,
+  ttl: true,
+};
 const ofStep: Record<keyof SubmittedStep, true> = {
   ...ofWork,
   name: true,

@@ -135,7 +135,9 @@ needsSshd('a task', () => {
     expect(answer.body.errors).toEqual([{ pointer: '/hosts', detail: expect.stringContaining('nobody') }]);
     const adopt = { host: 'all', ansible_job_id: 'j1.1' };
     const ofTwo = await targets.service.post('/api/v1/jobs', { adopt, inventory: 'hosts.json' });
-    expect(ofTwo.body.errors).toEqual([{ pointer: '/adopt/host', detail: expect.stringMatching(/^all is [0-9]+ hosts/) }]);
+    expect(ofTwo.body.errors).toEqual([
+      { pointer: '/adopt/host', detail: expect.stringMatching(/^all is [0-9]+ hosts/) },
+    ]);
   });
 
   it('goes on while its host can not be reached, and holds up no other host', async () => {
@@ -281,7 +283,11 @@ needsSshd('an adopted job', () => {
       const adopted = targets.startElsewhere(host, targets.gated(name, 'echo out'));
       const job = await targets.adopt(host, adopted, { name });
       const running = await targets.service.reaches(job.job_id, 'running');
-      expect(running).toMatchObject({ kind: 'adopt', hosts: { [host]: { ansible_job_id: adopted } } });
+      expect(running).toMatchObject({
+        kind: 'adopt',
+        spec: { adopt: { ansible_job_id: adopted } },
+        hosts: { [host]: { ansible_job_id: adopted } },
+      });
       targets.open(name);
       const ended = await targets.service.ended(job.job_id);
       expect(ended).toMatchObject({
