@@ -37,7 +37,9 @@ test('its roles and modules tell their parameters', async () => {
       ),
     ),
   );
-  const modules = ['longhaul_job', 'async_job_claim', 'async_job_state'].map((name) => `rstyczynski.ansible.${name}`);
+  const modules = ['longhaul_job', 'async_job_alive', 'async_job_claim', 'async_job_state'].map(
+    (name) => `rstyczynski.ansible.${name}`,
+  );
   expect(Object.keys(JSON.parse(await run('ansible-doc', '--json', ...modules)) as object).sort()).toEqual(
     modules.sort(),
   );

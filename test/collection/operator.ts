@@ -101,6 +101,15 @@ export class Work {
     await this.gone(host);
   }
 
+  /** kill -9 of all of it, and of those that would tell of it. */
+  async destroy(host: string): Promise<void> {
+    await this.pidOn(host);
+    const all = carrying(`ANSIBLE_ASYNC_DIR=${this.file(host, 'async')}`);
+    for (const { pid } of all) signal(pid, 'SIGSTOP');
+    for (const { pid } of all) signal(pid, 'SIGKILL');
+    await until('their end', () => carrying(`ANSIBLE_ASYNC_DIR=${this.file(host, 'async')}`).length === 0);
+  }
+
   /** How often it was begun there. */
   begun(host: string): number {
     return this.read(host, 'ledger').split('\n').length - 1;

@@ -13,7 +13,7 @@ needsSshd('the roles', () => {
     test('refuse a missing or wrong parameter before they do anything', async () => {
       await using scene = await Scene.open(fresh(), 0);
       const { code, output } = await scene.operator().play(playbook('missing_parameters.yml'));
-      expect(output).toMatch(/rescued=5 /);
+      expect(output).toMatch(/rescued=7 /);
       expect(code, output).toBe(0);
     });
 

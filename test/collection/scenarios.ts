@@ -34,7 +34,7 @@ export function testScenarios(open: (hosts?: number) => Promise<Scene>): void {
   });
 
   also('4 tells running, finished, failed, killed and lost apart', async () => {
-    await using scene = await open(3);
+    await using scene = await open(4);
     const { work, targets } = scene;
     const operator = scene.operator();
     const run = () => operator.play('04_crash_detection.yml', { cli_hosts: 'all' });
@@ -44,15 +44,17 @@ export function testScenarios(open: (hosts?: number) => Promise<Scene>): void {
     await work.end(3, 'ssh-2');
     await work.kill('here', 'SIGTERM');
     rmSync(path.join(targets.dataOf('ssh-3'), 'async'), { recursive: true });
+    await work.destroy('ssh-4');
     const { code, said } = await run();
     expect(said).toEqual({
       'ssh-1': 'long_job: finished, rc=0',
       'ssh-2': 'long_job: failed, rc=3: non-zero return code',
       'ssh-3': 'long_job: lost: no trace is left of it, as after a system crash',
+      'ssh-4': 'long_job: lost: nothing of it runs, and nothing tells how it ended, as after kill -9 or a reboot',
       here: 'long_job: failed, rc=-15: killed by signal 15',
     });
     expect(code).toBe(0);
-    expect(targets.hosts.map((host) => work.begun(host))).toEqual([1, 1, 1, 1]);
+    expect(targets.hosts.map((host) => work.begun(host))).toEqual([1, 1, 1, 1, 1]);
   });
 }
 

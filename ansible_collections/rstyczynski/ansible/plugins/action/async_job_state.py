@@ -41,6 +41,7 @@ NEEDS = {
     "recover": [*STARTED, "token"],
     "remove": [*JOB, "revision"],
 }
+JOB_ID = re.compile(r"j?\d+\.\d+\Z")
 # What a service may be told of how a host is reached; the rest may be secret, or is a matter of the controller.
 CONNECTION = ("ansible_host", "ansible_port", "ansible_user")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -60,6 +61,12 @@ class ActionModule(ActionBase):
         )
         # What a role was called without arrives empty.
         args = {name: None if value == "" else value for name, value in args.items()}
+        empty = [name for name in NEEDS.get(args["operation"], []) if args[name] is None]
+        if empty:
+            raise AnsibleActionFail("empty: %s" % ", ".join(empty))
+        job_id = args["ansible_job_id"]
+        if job_id is not None and not JOB_ID.match(job_id):
+            raise AnsibleActionFail("not the ansible_job_id of an async job, such as j324305196451.6900: %s" % job_id)
         given_host = self._host_of_call(args, variables)
         try:
             storage = open_storage(args["storage"], self._connection_of(args["host"], variables))

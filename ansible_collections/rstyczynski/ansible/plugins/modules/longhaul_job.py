@@ -50,7 +50,9 @@ options:
     type: bool
     default: false
   job_id:
-    description: The job to remove, with O(state=absent), if it is not known by O(name).
+    description:
+      - The job to remove, with O(state=absent).
+      - Else it is known by O(name) together with O(playbook_name), or with what it runs.
     type: str
   name:
     description: Name of the job, unique with O(playbook_name). Without it every call is a new job.
@@ -281,6 +283,8 @@ def main():
         required_if=[("state", "absent", ["name", "job_id"], True), ("state", "present", WORK, True)],
     )
     params = module.params
+    if params["state"] == "absent" and params["job_id"] is None and not any(params[name] for name in [*WORK, "playbook_name"]):
+        module.fail_json(msg="a name alone is no job: give job_id; or, with name, the playbook_name (task, say) or what it runs")
     try:
         api = Api(params["url"], params["token"], params["validate_certs"])
         if params["state"] == "absent":

@@ -1,0 +1,111 @@
+#!/usr/bin/python
+# Apache License 2.0 (see LICENSE)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: async_job_alive
+short_description: Tells whether anything of an async job runs
+version_added: 1.0.0
+description:
+  - Looks among the processes of a Linux host for the wrapper of a job, and for what a wrapper that has died left running.
+    C(async_status) goes by the job's file alone, which says for ever that a job runs whose wrapper was killed or whose host was
+    rebooted.
+  - Look first here and then at the file, since what ends in between is seen there. A job of which nothing runs, and whose file
+    does not say how it ended, is lost.
+  - Run it as the user that the job was started as.
+author:
+  - Longhaul's authors (@rstyczynski)
+options:
+  ansible_job_id:
+    description: The job.
+    type: str
+    required: true
+  async_dir:
+    description: The directory of its file.
+    type: str
+    default: ~/.ansible_async
+attributes:
+  check_mode:
+    description: It changes nothing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: See whether anything of it runs
+  rstyczynski.ansible.async_job_alive:
+    ansible_job_id: "{{ async_job_load_ansible_job_id }}"
+    async_dir: "{{ async_job_load_async_dir }}"
+  register: reindex_alive
+"""
+
+RETURN = r"""
+alive:
+  description: Whether anything of it runs. Where that can't be told apart from what another job left in the same directory, too.
+  returned: always
+  type: bool
+pids:
+  description: The processes by which that is known.
+  returned: always
+  type: list
+  elements: int
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+WRAPPER = b"async_wrapper.py"
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "ansible_job_id": {"type": "str", "required": True},
+            "async_dir": {"type": "str", "default": "~/.ansible_async"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        pids = processes_of(module.params["ansible_job_id"], module.params["async_dir"])
+    except OSError as error:
+        module.fail_json(msg="the processes of the host can't be looked at: %s" % error)
+    module.exit_json(changed=False, alive=bool(pids), pids=pids)
+
+
+def processes_of(job_id, async_dir):
+    """Its wrapper; and without one what has its directory in the environment and belongs to no other job's wrapper."""
+    number = os.fsencode(job_id.partition(".")[0])
+    marks = {b"ANSIBLE_ASYNC_DIR=" + os.fsencode(name) for name in (async_dir, os.path.expanduser(async_dir))}
+    own, other_sessions, marked = [], set(), []
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+        words = words_of(pid, "cmdline")
+        at = next((at for at, word in enumerate(words) if word.endswith(WRAPPER)), None)
+        if at is None:
+            if pid != os.getpid() and marks & set(words_of(pid, "environ")):
+                marked.append((pid, session_of(pid)))
+        elif words[at + 1 : at + 2] == [number]:
+            own.append(pid)
+        else:
+            other_sessions.add(session_of(pid))
+    return sorted(own or [pid for pid, session in marked if session is not None and session not in other_sessions])
+
+
+def words_of(pid, name):
+    try:
+        with open("/proc/%d/%s" % (pid, name), "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []  # it has ended, or is somebody else's
+
+
+def session_of(pid):
+    """None if it has ended."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+if __name__ == "__main__":
+    main()
