@@ -57,7 +57,7 @@ export function createTargetActivities(context: TargetContext, sweepSoon: () => 
     runTargets: async (ref) => {
       const last = lastTold();
       const milestones = new Milestones(context, ref, currentRun(), last);
-      const since = Context.current().info.scheduledTimestampMs;
+      const since = ref.since === undefined ? Context.current().info.scheduledTimestampMs : Date.parse(ref.since);
       const results = await watched(async (lifeline) => {
         let latest: RunHeartbeat | undefined;
         const tell = (details: RunHeartbeat): void => {

@@ -3,6 +3,7 @@ import type { RunHeartbeat } from './protocol.js';
 import { troubleOf } from './target-outcome.js';
 
 /** Heartbeats go to Temporal's database again and again. */
+const unreachableHostsTold = 500;
 const targetsBytes = 2_000;
 
 /** How far an attempt is. The unit of work is one task on one host. */
@@ -68,6 +69,12 @@ export function targetsTold(targets: Record<string, TargetResult>): Record<strin
     ])
     .filter((entry) => left > 0 && (left -= encoder.encode(JSON.stringify(entry)).length) > 0);
   return Object.fromEntries(fitting);
+}
+
+/** Since when hosts can't be reached, of as many as a heartbeat has room for. @param hosts with ms since 1970 */
+export function unreachableTold(hosts: (readonly [string, number])[]): Pick<RunHeartbeat, 'unreachable'> {
+  const told = hosts.slice(0, unreachableHostsTold).map(([host, since]) => [host, new Date(since).toISOString()]);
+  return told.length === 0 ? {} : { unreachable: Object.fromEntries(told) as Record<string, string> };
 }
 
 /** What the heartbeats of an attempt tell that is watched in several parts, each for some of its hosts. */

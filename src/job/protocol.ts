@@ -84,8 +84,8 @@ export interface NodeLost {
 export interface Abandonment {
   attempt: number;
   reason: string;
-  /** Those of its hosts that can't be reached, and no others; else all of it. */
-  unreachable_only?: boolean;
+  /** These of its hosts, and no others; else all of it. */
+  hosts?: string[];
   /** How far it had come when it was last heard of. */
   tasks?: Tasks | null;
 }
@@ -171,7 +171,7 @@ export interface RunHeartbeat {
   hosts?: Record<string, Partial<HostStats>>;
   /** The same of work on target hosts; what is null is left out. */
   targets?: Record<string, Partial<TargetResult>>;
-  /** RFC 3339: since when hosts can't be reached. */
+  /** RFC 3339: since when hosts can't be reached; of so many as have room. */
   unreachable?: Record<string, string>;
   /** Up to which of the times at which milestones are told the workflow has been told one. */
   told?: number | null;

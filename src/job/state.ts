@@ -200,12 +200,10 @@ export function closedBy({ as, reason }: RunClose): string {
   return `Its workflow was closed in Temporal (${as}) without an outcome${reason === null ? '' : `: ${reason}`}`;
 }
 
-/** Whether hosts of the current attempt could not be reached when that was last looked at. */
-export function hasUnreachableHosts(run: RunEvidence): boolean {
-  const waited = activity(run, 'prepareTargets')?.heartbeat;
-  return (
-    (waited?.tasks_total ?? 0) > 0 || watchingOf(run).some(({ heartbeat }) => heartbeat?.unreachable !== undefined)
-  );
+/** The hosts of the current attempt that could not be reached when they were last looked at; as many as were told. */
+export function unreachableHosts(run: RunEvidence): string[] {
+  const told = [...watchingOf(run), activity(run, 'prepareTargets')].map((pending) => pending?.heartbeat?.unreachable);
+  return told.flatMap((hosts) => Object.keys(hosts ?? {}));
 }
 
 /** The activities that watch the current attempt: one on a node, or several on target hosts. */

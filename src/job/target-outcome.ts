@@ -5,8 +5,15 @@ import type { Outcome, TargetResult } from './outcome.js';
 const targetsBytes = 400_000;
 const namedHosts = 10;
 
-/** How a job on target hosts ended: successful only if all hosts are. */
-export function outcomeOfTargets(targets: Record<string, TargetResult>, at: string): Outcome {
+/**
+ * How a job on target hosts ended: successful only if all hosts are.
+ * @param failsWithGivenUp whether that counts for this run; asked only where it matters
+ */
+export function outcomeOfTargets(
+  targets: Record<string, TargetResult>,
+  at: string,
+  failsWithGivenUp: () => boolean = () => true,
+): Outcome {
   const results = Object.values(targets);
   const ended = {
     rc: rcOf(results),
@@ -16,10 +23,16 @@ export function outcomeOfTargets(targets: Record<string, TargetResult>, at: stri
     finished_at: latest(results) ?? at,
     leftovers: [],
   };
-  if (results.some(({ status }) => status === 'canceled'))
+  // Where hosts were given up, nobody can say that nothing of it lives.
+  const isCanceled = results.some(({ status }) => status === 'canceled');
+  if (isCanceled && !(results.some(isGivenUp) && failsWithGivenUp()))
     return { status: 'canceled', reason: 'on request', ...ended };
   const failure = failureOf(targets);
   return failure === undefined ? { status: 'successful', ...ended } : { status: 'failed', failure, ...ended };
+}
+
+function isGivenUp({ failure }: TargetResult): boolean {
+  return failure?.kind === 'unreachable' || failure?.kind === 'node_lost';
 }
 
 /** The hosts that failed, if each did so in a way that is worth another attempt; else none. */

@@ -31,7 +31,6 @@ export interface PrepareRequest {
   hosts: string[] | null;
   /** RFC 3339: since when these hosts are tried. Null: now; then those that can't be reached are left to another call. */
   since: string | null;
-  given_up?: HostsGivenUp;
 }
 
 /** Hosts on which an attempt is prepared. */
@@ -55,8 +54,6 @@ export interface TargetsRef {
   attempt: number;
   spec: TargetSpec;
   places: Record<string, TargetPlace>;
-  given_up?: HostsGivenUp;
+  /** RFC 3339: when it was asked for first, with hosts that are given up now. */
+  since?: string;
 }
-
-/** Why hosts that can't be reached when it is looked next are not waited for: an operator has said so. */
-export type HostsGivenUp = string;

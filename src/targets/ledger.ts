@@ -35,18 +35,15 @@ export class TargetLedger {
 
   constructor(private readonly folder: string) {}
 
-  /**
-   * Does `work`, which watches an attempt; until it has ended nobody else here needs to see to that.
-   * @param isOver whether nothing of the attempt is left, by what came of the work
-   */
-  async while<T>(ref: TargetsRef, work: () => Promise<T>, isOver: (value: T) => boolean): Promise<T> {
+  /** Does `work`, which watches an attempt; until it has ended nobody else here needs to see to that. */
+  async while<T>(ref: TargetsRef, work: () => Promise<T>): Promise<T> {
     const name = nameOf(ref);
     await makeFolder(this.folder);
     await this.write({ ...ref, ended: false });
     this.watched.set(name, (this.watched.get(name) ?? 0) + 1);
     try {
       const value = await work();
-      if (isOver(value)) await this.markEnded(ref);
+      await this.markEnded(ref);
       return value;
     } finally {
       const others = (this.watched.get(name) ?? 1) - 1;

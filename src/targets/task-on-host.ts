@@ -39,8 +39,6 @@ export interface HostTask {
   before: Standing;
   /** When it was placed, ms since 1970. */
   since: number;
-  /** Why it is given up if its host doesn't answer the first look; null: it is waited for. */
-  givenUp: string | null;
   output: HostOutput;
 }
 
@@ -71,15 +69,6 @@ export async function runOnHost(
   }
 }
 
-/** Why and how a job is ended on its host. */
-export interface Ending {
-  cause: string;
-  reason: string;
-  graceMs: number;
-  /** If it can't be reached nothing is verified: it is not waited for. */
-  isGivenUp?: boolean;
-}
-
 /**
  * Ends a job on its host and verifies it.
  * @throws NotEndedError while something of it is left, or the host can't be reached
@@ -87,14 +76,13 @@ export interface Ending {
 export async function endOnHost(
   { calls, watches }: Pick<TargetTools, 'calls' | 'watches'>,
   { host, place, marker }: Pick<HostTask, 'host' | 'place' | 'marker'>,
-  { cause, reason, graceMs, isGivenUp = false }: Ending,
+  { cause, reason, graceMs }: { cause: string; reason: string; graceMs: number },
   signal: AbortSignal,
 ): Promise<void> {
   const grace = graceMs / 1000;
   const job: ToEnd =
     'dir' in place ? { dir: place.dir, marker, cause, reason, grace } : { adopt: place.adopted, grace };
   const answer = await calls.end(host, [job], signal);
-  if (isGivenUp && answer.status === 'unreachable') return;
   if (answer.status !== 'ok') throw new NotEndedError(`${host.host}: ${answer.reason}`);
   refuseLeft(host.host, answer.value[0]);
   watches.soon(host);
@@ -116,7 +104,6 @@ class Watcher {
   /** What was seen once that needs a second look before it counts. */
   private suspected: { state: string; at: number } | null = null;
   private isActing = false;
-  private wasSeen = false;
   private unlaunchedSince: number | null = null;
   /** How it ended, while its output is still copied. */
   private ended: TargetResult | null = null;
@@ -150,16 +137,12 @@ class Watcher {
     const since = this.standing.unreachableSince ?? Date.now();
     const trouble = isReached ? "can't be looked at" : "can't be reached";
     this.tell({ ...this.standing.result, message: `${trouble}: ${reason}` }, since);
-    const known = this.standing.result;
-    if (!this.wasSeen && this.task.givenUp !== null)
-      return this.settle(failed({ kind: 'unreachable', message: this.task.givenUp }, { ...known, message: null }));
     if (Date.now() - since < this.task.unreachableAfterMs) return;
     const message = `Nothing was heard of it since ${new Date(since).toISOString()}: ${reason}`;
-    this.settle(failed({ kind: 'unreachable', message }, known));
+    this.settle(failed({ kind: 'unreachable', message }, this.standing.result));
   }
 
   async seen(look: Look): Promise<void> {
-    this.wasSeen = true;
     if ('stdout' in look || 'stderr' in look) await this.task.output.take(look);
     switch (look.state) {
       case 'ready':

@@ -9,14 +9,15 @@ export interface GivenUp {
   rerun: boolean;
   /** How far it had come when it was last heard of. */
   tasks?: Tasks | null | undefined;
-  /** Not the attempt, but those of its hosts that can't be reached. */
-  unreachableOnly?: boolean | undefined;
+  /** Not the attempt, but these of its hosts. */
+  hosts?: string[] | undefined;
 }
 
-/** What is watched: by which node (null: by any), as which attempt. */
+/** What is watched: by which node (null: by any), as which attempt, on which hosts. */
 interface Watched {
   node: string | null;
   attempt: number;
+  hosts?: string[];
 }
 
 /** What can come between a run and its attempt: a cancel, an operator who abandons it, a node that stays away. */
@@ -32,9 +33,11 @@ export class Interruptions {
       this.isCanceledNow = true;
       return 'canceled' as const;
     });
-    setHandler(defineSignal<[Abandonment]>(signals.abandon), ({ attempt, reason, tasks, unreachable_only }) => {
-      const givenUp = { givenUp: `Abandoned: ${reason}`, rerun: false, tasks, unreachableOnly: unreachable_only };
-      this.giveUp((placement) => placement.attempt === attempt, givenUp);
+    setHandler(defineSignal<[Abandonment]>(signals.abandon), ({ attempt, reason, tasks, hosts }) => {
+      const givenUp = { givenUp: `Abandoned: ${reason}`, rerun: false, tasks, hosts };
+      const isMeant = (watched: string[] = []): boolean =>
+        hosts === undefined || watched.some((host) => hosts.includes(host));
+      this.giveUp((placement) => placement.attempt === attempt && isMeant(placement.hosts), givenUp);
     });
     setHandler(defineSignal<[NodeLost]>(signals.nodeLost), (lost) => this.nodeIsLost(lost));
   }

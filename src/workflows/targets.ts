@@ -22,6 +22,7 @@ import { titleOf } from '../job/title.js';
 import type { Board } from './board.js';
 import type { GivenUp, Interruptions } from './interruptions.js';
 import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
+import { abandonsHosts, failsWithHostsGivenUp } from './version.js';
 
 type Results = Record<string, TargetResult>;
 
@@ -62,7 +63,8 @@ class TargetsJob {
     for (; ; this.attempt++) {
       const { node, ended } = await this.runAttempt(hosts);
       Object.assign(results, ended);
-      const outcome = Object.keys(results).length === 0 ? neverStarted() : outcomeOfTargets(results, now());
+      const outcome =
+        Object.keys(results).length === 0 ? neverStarted() : outcomeOfTargets(results, now(), failsWithHostsGivenUp);
       this.board.attemptEnded({ attempt: this.attempt, node, outcome });
       if (outcome.status !== 'failed' || this.interruptions.isCanceled) return outcome;
       hosts = hostsToRetry(results, this.isToBeRerun ? ['node_lost'] : this.spec.retry.on);
@@ -118,9 +120,30 @@ class TargetsJob {
   }
 
   /** Nothing that can be started follows from it once the job is canceled: what was prepared goes by itself. */
-  private async prepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement | 'canceled'> {
-    const { workflowId, originalExecutionRunId } = workflowInfo();
+  private prepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement | 'canceled'> {
     if (since === null) this.board.placing();
+    if (hosts !== null && since !== null && abandonsHosts()) return this.prepareUntilGivenUp(hosts, since);
+    return Promise.race([this.askToPrepare(hosts, since), this.interruptions.canceled]);
+  }
+
+  /** Hosts that are waited for may be given up meanwhile. */
+  private async prepareUntilGivenUp(hosts: string[], since: string): Promise<TargetsPlacement | 'canceled'> {
+    const { attempt } = this;
+    const lost: Results = {};
+    for (let left = hosts; ; left = left.filter((host) => !(host in lost))) {
+      if (left.length === 0) return { ...nowhere, attempt, ended: lost };
+      const asked = cancellable(() => this.askToPrepare(left, since));
+      const givenUp = this.interruptions.givenUp({ node: null, attempt, hosts: left });
+      const came = await Promise.race([asked.answer, this.interruptions.canceled, givenUp]);
+      if (came === 'canceled') return came;
+      if (!isGivenUp(came)) return { ...came, ended: { ...lost, ...came.ended } };
+      asked.cancel();
+      Object.assign(lost, this.notWatched(meantOf(left, came), null, came));
+    }
+  }
+
+  private askToPrepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement> {
+    const { workflowId, originalExecutionRunId } = workflowInfo();
     const { prepareTargets } = proxyActivities<TargetActivities>({
       ...untilAnswered,
       taskQueue: targetsTaskQueue,
@@ -128,35 +151,13 @@ class TargetsJob {
       summary: since === null ? 'Prepare its hosts' : 'Wait for hosts that can not be reached',
     });
     const { attempt, input } = this;
-    const request = { workflow_id: workflowId, run_id: originalExecutionRunId, attempt, input, hosts, since };
-    let asked = cancellable(() => prepareTargets(request));
-    for (;;) {
-      const givenUp = this.interruptions.givenUp({ node: null, attempt });
-      const came = await Promise.race([asked.answer, this.interruptions.canceled, givenUp]);
-      if (came === 'canceled' || !isGivenUp(came)) return came;
-      if (came.unreachableOnly !== true) continue;
-      asked.cancel();
-      asked = cancellable(() => prepareTargets({ ...request, given_up: came.givenUp }));
-    }
+    return prepareTargets({ workflow_id: workflowId, run_id: originalExecutionRunId, attempt, input, hosts, since });
   }
 
   private async watch(placed: TargetsPlacement): Promise<Results> {
     const { workflowId, originalExecutionRunId } = workflowInfo();
     const { attempt, spec } = this;
-    const { places } = placed;
-    let ref: TargetsRef = { workflow_id: workflowId, run_id: originalExecutionRunId, attempt, spec, places };
-    for (;;) {
-      const ended = await this.watchUntilGivenUp(placed, ref);
-      if (!isGivenUp(ended)) return ended;
-      if (ended.unreachableOnly !== true) return this.notWatched(placed, ended);
-      // Whoever watches the others says which these are: those that don't answer the next look.
-      ref = { ...ref, given_up: ended.givenUp };
-    }
-  }
-
-  private async watchUntilGivenUp(placed: TargetsPlacement, ref: TargetsRef): Promise<Results | GivenUp> {
-    const { spec } = this;
-    const { node, attempt, places } = placed;
+    const { node } = placed;
     const at = (summary: string): TargetActivities =>
       proxyActivities<TargetActivities>({
         ...untilAnswered,
@@ -165,35 +166,54 @@ class TargetsJob {
         retry: { ...untilAnswered.retry, initialInterval: placed.retry_interval_ms },
         summary,
       });
-    const givenUp = this.interruptions.givenUp({ node, attempt });
-    const running = cancellable(() => at(`Run ${titleOf(spec)} on ${hostsInWords(places)}`).runTargets(ref));
-    let ending: Pick<Asked<void>, 'cancel'> = nothingAsked;
-    let ended = await Promise.race([running.answer, this.interruptions.canceled, givenUp]);
-    if (ended === 'canceled') {
-      this.board.canceling();
-      if (spec.kind === 'adopt' && !this.isToBeKilled)
-        ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
-      else {
-        const gone = cancellable(() => at(`End it on ${hostsInWords(places)}`).endTargets(ref));
-        ending = gone;
-        ended = await Promise.race([gone.answer.then(() => running.answer), givenUp]);
-        if (spec.kind === 'adopt' && !isGivenUp(ended)) ended = endedByCancel(ended);
+    const since = now();
+    const lost: Results = {};
+    let ref: TargetsRef = {
+      workflow_id: workflowId,
+      run_id: originalExecutionRunId,
+      attempt,
+      spec,
+      places: placed.places,
+    };
+    for (;;) {
+      const { places } = ref;
+      const hosts = Object.keys(places);
+      const givenUp = this.interruptions.givenUp({ node, attempt, hosts });
+      // A scope of its own, so that what is given up is not asked for any more; out of reach of a cancel of the run.
+      const scope = new CancellationScope();
+      const running = scope.run(() => at(`Run ${titleOf(spec)} on ${hostsInWords(places)}`).runTargets(ref));
+      let ended = await Promise.race([running, this.interruptions.canceled, givenUp]);
+      if (ended === 'canceled') {
+        this.board.canceling();
+        if (spec.kind === 'adopt' && !this.isToBeKilled)
+          ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
+        else {
+          const gone = scope.run(() => at(`End it on ${hostsInWords(places)}`).endTargets(ref));
+          ended = await Promise.race([gone.then(() => running), givenUp]);
+          if (spec.kind === 'adopt' && !isGivenUp(ended)) ended = endedByCancel(ended);
+          gone.catch(() => undefined);
+        }
       }
+      if (!isGivenUp(ended)) return { ...lost, ...ended };
+      running.catch(() => undefined);
+      scope.cancel();
+      Object.assign(lost, this.notWatched(meantOf(hosts, ended), node, ended));
+      const left = Object.entries(places).filter(([host]) => !(host in lost));
+      if (left.length === 0) return lost;
+      // Whatever is left of the others ends with the job: the nodes' sweeps go by what was asked for first.
+      ref = { ...ref, places: Object.fromEntries(left), since };
     }
-    if (isGivenUp(ended)) {
-      running.cancel();
-      ending.cancel();
-    }
-    return ended;
   }
 
   /** What is said of hosts that are not waited for any more. */
-  private notWatched({ places, node }: TargetsPlacement, { givenUp, rerun }: GivenUp): Results {
+  private notWatched(hosts: string[], node: string | null, { givenUp, rerun, hosts: named }: GivenUp): Results {
     this.isToBeRerun ||= rerun;
-    const isLeft = this.spec.kind === 'adopt' && this.interruptions.isCanceled;
+    const isLeft = this.spec.kind === 'adopt' && this.interruptions.isCanceled && named === undefined;
     const result: TargetResult = {
       status: isLeft ? 'canceled' : 'failed',
-      failure: isLeft ? null : { kind: node === null ? 'unreachable' : 'node_lost', message: givenUp },
+      failure: isLeft
+        ? null
+        : { kind: node === null || named !== undefined ? 'unreachable' : 'node_lost', message: givenUp },
       rc: null,
       changed: null,
       ansible_job_id: null,
@@ -201,7 +221,7 @@ class TargetsJob {
       started_at: this.board.startedAt,
       finished_at: now(),
     };
-    return Object.fromEntries(Object.keys(places).map((host) => [host, result]));
+    return Object.fromEntries(hosts.map((host) => [host, result]));
   }
 }
 
@@ -219,16 +239,16 @@ function canceledBefore(): TargetResult {
   };
 }
 
-interface Asked<T> {
-  answer: Promise<T>;
-  /** The answer is not asked for any more. */
-  cancel: () => void;
+/** Those of these hosts that are given up. */
+function meantOf(hosts: string[], { hosts: named }: GivenUp): string[] {
+  return hosts.filter((host) => named?.includes(host) ?? true);
 }
 
-const nothingAsked = { cancel: (): void => undefined };
+/** Where nothing is to be watched. */
+const nowhere = { node: null, places: {}, unreached: [], heartbeat_timeout_ms: 0, retry_interval_ms: 0 };
 
-/** In a scope of its own, out of reach of a cancel of the run. */
-function cancellable<T>(ask: () => Promise<T>): Asked<T> {
+/** What is asked for in a scope of its own, out of reach of a cancel of the run, until it is not asked for any more. */
+function cancellable<T>(ask: () => Promise<T>): { answer: Promise<T>; cancel: () => void } {
   const scope = new CancellationScope();
   const answer = scope.run(ask);
   answer.catch(() => undefined);

@@ -28,3 +28,13 @@ export function tellsOfEndedHosts(): boolean {
 export function tellsJobOfEndedHosts(): boolean {
   return patched('tells-job-of-ended-hosts');
 }
+
+/** Whether hosts that are waited for can be given up, and no others. */
+export function abandonsHosts(): boolean {
+  return patched('abandons-hosts');
+}
+
+/** Whether a job that was canceled has failed if hosts were given up: something of it may live there. */
+export function failsWithHostsGivenUp(): boolean {
+  return patched('fails-with-hosts-given-up');
+}

@@ -43,6 +43,7 @@ export function testScenarios(open: (hosts?: number) => Promise<Scene>): void {
     await work.end(0, 'ssh-1');
     await work.end(3, 'ssh-2');
     await work.kill('here', 'SIGTERM');
+    await work.destroy('ssh-3');
     rmSync(path.join(targets.dataOf('ssh-3'), 'async'), { recursive: true });
     await work.destroy('ssh-4');
     const { code, said } = await run();

@@ -255,9 +255,9 @@ needsSshd('a task', () => {
     });
     const answer = await targets.service.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'scrap' });
     expect(answer.status).toBe(202);
-    expect((await targets.service.ended(job.job_id)).hosts).toMatchObject({
-      'ssh-1': { status: 'canceled' },
-      'ssh-2': { failure: { kind: 'unreachable' } },
+    expect(await targets.service.ended(job.job_id)).toMatchObject({
+      status: 'failed',
+      hosts: { 'ssh-1': { status: 'canceled' }, 'ssh-2': { failure: { kind: 'unreachable' } } },
     });
     await server.start();
   });

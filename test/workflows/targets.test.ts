@@ -41,13 +41,13 @@ interface Script {
   /** Of these, what is never reached. */
   never?: string[];
   /** Called when late hosts are waited for; resolves when they are there, or given up. */
-  waiting?: (memo: () => Promise<Partial<JobMemo>>) => Promise<void>;
+  waiting?: (memo: () => Promise<Partial<JobMemo>>, abandon: (hosts: string[]) => Promise<unknown>) => Promise<void>;
   /** By host: how each attempt ends; successful if not said. */
   fails?: Record<string, FailureKind[]>;
   /** Called when the first part of an attempt is watched; resolves when that may end. */
   meanwhile?: (handle: {
     cancel: () => Promise<unknown>;
-    signal: (name: string) => Promise<void>;
+    signal: (name: string, argument?: object) => Promise<void>;
     closed: Promise<unknown>;
     memo: () => Promise<Partial<JobMemo>>;
   }) => Promise<void>;
@@ -79,7 +79,12 @@ async function runWith({
     (await environment.client.workflow.getHandle(workflowId).describe()).memo as Partial<JobMemo>;
   const activities = {
     async prepareTargets({ attempt, hosts, since }: PrepareRequest): Promise<TargetsPlacement> {
-      if (since !== null) await waiting?.(memo);
+      const abandon = async (hosts: string[]): Promise<unknown> => {
+        const abandonment = { attempt, reason: 'scrap', hosts };
+        await environment.client.workflow.getHandle(workflowId).signal('abandon', abandonment);
+        return isClosed;
+      };
+      if (since !== null) await waiting?.(memo, abandon);
       const all = hosts ?? ['a', 'b', 'c'];
       const unreached = since === null && attempt === 1 ? all.filter((host) => late.includes(host)) : [];
       const there = all.filter((host) => !unreached.includes(host) && !never.includes(host));
@@ -96,7 +101,7 @@ async function runWith({
       if (meanwhile !== undefined && !told) {
         told = true;
         const handle = environment.client.workflow.getHandle(workflowId);
-        const signal = (name: string): Promise<void> => handle.signal(name);
+        const signal = (name: string, argument?: object): Promise<void> => handle.signal(name, argument);
         await meanwhile({ cancel: () => handle.cancel(), signal, closed: isClosed, memo });
       }
       const at = new Date(await environment.currentTimeMs()).toISOString();
@@ -211,4 +216,32 @@ it('an adopted job is left as it is by a cancel, unless it is told to kill it', 
     },
   });
   expect(killed.ended.sort()).toEqual(['a', 'b', 'c']);
+});
+
+// The last one: the test server skips no time any more once an activity was answered that nobody asks for.
+it('hosts that are given up end the job on them alone: what is waited for, and what is watched', async () => {
+  const givenUp = { status: 'failed', failure: { kind: 'unreachable', message: 'Abandoned: scrap' } };
+  let rounds = 0;
+  const waited = await runWith({
+    late: ['b', 'c'],
+    waiting: async (memo, abandon): Promise<void> => {
+      const isFirst = rounds++ === 0;
+      await until('the other one to have ended', async () => (await memo()).hosts_ended);
+      await abandon(isFirst ? ['b', 'nobody'] : ['c']);
+    },
+  });
+  expect(waited).toMatchObject({ status: 'FAILED', ran: ['a1'] });
+  expect(waited.outcome?.targets).toMatchObject({ a: { status: 'successful' }, b: givenUp, c: givenUp });
+  const watched = await runWith({
+    meanwhile: async ({ signal, closed }) => {
+      await signal('abandon', { attempt: 1, reason: 'scrap', hosts: ['b'] });
+      await closed;
+    },
+  });
+  expect(watched).toMatchObject({ status: 'FAILED', ran: ['a1', 'b1', 'c1', 'a1', 'c1'] });
+  expect(watched.outcome?.targets).toMatchObject({
+    a: { status: 'successful' },
+    b: givenUp,
+    c: { status: 'successful' },
+  });
 });

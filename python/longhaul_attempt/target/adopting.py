@@ -14,6 +14,7 @@ from . import folders, native, output, results
 
 #: What Ansible's wrapper says when the `async` limit has passed.
 TIMED_OUT = "Timeout exceeded"
+FOLDER_MARK = b"ANSIBLE_ASYNC_DIR="
 DEFAULT_FOLDER = "~/.ansible_async"
 #: A job is named by the pid of the process that forked its wrapper; the session's leader came right after it.
 PIDS_BETWEEN = 64
@@ -111,9 +112,7 @@ class _Members:
     def __init__(self, job, snapshot):
         self._number, _, launcher = job["job_id"].partition(".")
         self._launcher = int(launcher) if launcher.isdigit() else None
-        self._folders = {
-            b"ANSIBLE_ASYNC_DIR=" + os.fsencode(name) for name in (job.get("async_dir") or DEFAULT_FOLDER, _folder(job))
-        }
+        self._folder = _folder(job)
         self._snapshot = snapshot
         self._seen = set()
 
@@ -156,4 +155,10 @@ class _Members:
     def _are_ours(self, members):
         if any(b"async_wrapper.py" in word for stat in members for word in processes.command_line(stat.pid)):
             return False  # another job's wrapper lives
-        return any(self._folders & set(processes.environment(stat.pid)) for stat in members)
+        return any(self._folder in _folders_of(stat) for stat in members)
+
+
+def _folders_of(stat):
+    """What ANSIBLE_ASYNC_DIR means there. Ansible gives it as it was given, with a ~."""
+    values = [word[len(FOLDER_MARK) :] for word in processes.environment(stat.pid) if word.startswith(FOLDER_MARK)]
+    return [folders.expanded(os.fsdecode(value)) for value in values]

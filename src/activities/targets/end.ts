@@ -1,7 +1,7 @@
 import type { TargetsRef } from '../../job/target-protocol.js';
 import { targetMarkerOf } from '../../targets/ids.js';
 import { NotEndedError } from '../../ansible/watch.js';
-import { endOnHost, type Ending } from '../../targets/task-on-host.js';
+import { endOnHost } from '../../targets/task-on-host.js';
 import type { RunInTemporal } from '../context.js';
 import { cancelReason } from '../end.js';
 import { wayTo, type TargetContext } from './context.js';
@@ -18,20 +18,14 @@ export async function endTargets(
   asking: RunInTemporal,
   signal: AbortSignal,
 ): Promise<void> {
-  const isGivenUp = ref.given_up !== undefined;
-  await endEverywhere(
-    context,
-    ref,
-    { cause: 'cancel', reason: await cancelReason(context, asking), isGivenUp },
-    signal,
-  );
+  await endEverywhere(context, ref, { cause: 'cancel', reason: await cancelReason(context, asking) }, signal);
 }
 
 /** @throws NotEndedError that names the hosts where something is left */
 export async function endEverywhere(
   context: TargetContext,
   { spec, places, run_id, attempt }: TargetsRef,
-  why: Omit<Ending, 'graceMs'>,
+  why: { cause: string; reason: string },
   signal: AbortSignal,
 ): Promise<void> {
   const way = await wayTo(context, spec);

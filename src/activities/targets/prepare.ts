@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TargetResult } from '../../job/outcome.js';
 import type { TaskSpec } from '../../job/kinds/task.js';
-import { notStarted, targetsTold } from '../../job/progress.js';
+import { notStarted, targetsTold, unreachableTold } from '../../job/progress.js';
 import type { PrepareRequest, TargetPlace, TargetsPlacement, TargetSpec } from '../../job/target-protocol.js';
 import type { NewTask } from '../../targets/calls.js';
 import { refusedHost, UnusableInventoryError, type FoundHost } from '../../targets/found-hosts.js';
@@ -53,7 +53,7 @@ export async function prepareTargets(
       placement.ended[host] = notLaunched('it is not in the inventory any more');
 
   const since = request.since === null ? null : Date.parse(request.since);
-  if (since !== null) tell(lifeline, request.hosts ?? [], null);
+  if (since !== null) tell(lifeline, request.hosts ?? [], null, since);
   for (let round = 0; ; round++) {
     const prepared = await Promise.all(
       wanted.map(async (host) => {
@@ -73,12 +73,8 @@ export async function prepareTargets(
       lifeline,
       unreached.map(({ host }) => host.name),
       unreached[0]?.why ?? null,
+      since,
     );
-    if (request.given_up !== undefined) {
-      const failure = { kind: 'unreachable', message: request.given_up } as const;
-      for (const { host } of unreached) placement.ended[host.name] = failed(failure);
-      break;
-    }
     if (unreached.length < wanted.length || wanted.length === 0 || since === null) {
       placement.unreached = unreached.map(({ host }) => host.name);
       break;
@@ -154,8 +150,8 @@ function newTask(
   };
 }
 
-/** Tells of hosts that are waited for. @param why of the first one */
-function tell(lifeline: Lifeline, unreached: string[], why: string | null): void {
+/** Tells of hosts that are waited for. @param why of the first one @param since ms since 1970; null: now */
+function tell(lifeline: Lifeline, unreached: string[], why: string | null, since: number | null): void {
   const [first] = unreached;
   const reason = `can't be reached${why === null ? '' : `: ${why}`}`;
   const more = unreached.length > 1 ? ` (and ${unreached.length - 1} more)` : '';
@@ -170,6 +166,7 @@ function tell(lifeline: Lifeline, unreached: string[], why: string | null): void
     message,
     unusual: message !== null,
     targets: targetsTold(targets),
+    ...unreachableTold(unreached.map((host) => [host, since ?? Date.now()])),
   });
 }
 

@@ -3,7 +3,7 @@ import { makeFolder, replaceDurably } from '../../disk/durable.js';
 import { recordOfStep } from '../../ansible/folders.js';
 import { readRecord } from '../../ansible/records.js';
 import { TargetResult } from '../../job/outcome.js';
-import { notStarted, targetsTold } from '../../job/progress.js';
+import { notStarted, targetsTold, unreachableTold } from '../../job/progress.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
 import type { TargetPlace, TargetsRef, TargetSpec } from '../../job/target-protocol.js';
 import type { Launch } from '../../targets/calls.js';
@@ -33,7 +33,7 @@ export async function runTargets(
   lifeline: Lifeline,
   { last, since }: { last: RunHeartbeat | undefined; since: number },
 ): Promise<Record<string, TargetResult>> {
-  const watched = async (): Promise<Record<string, TargetResult>> => {
+  return context.ledger.while(ref, async () => {
     await keepSpec(context, ref);
     const standings = new Map(Object.keys(ref.places).map((host) => [host, standingBefore(last, host)]));
     const observe = (host: string) => (standing: Standing) => {
@@ -42,7 +42,7 @@ export async function runTargets(
     };
     const ended = await Promise.all(
       Object.entries(ref.places).map(async ([host, place]) => {
-        const one = { host, place, before: standingBefore(last, host), since, givenUp: givenUpOn(ref, last, host) };
+        const one = { host, place, before: standingBefore(last, host), since };
         const result = await runOne(context, ref, one, observe(host), lifeline.signal);
         observe(host)({ result, unreachableSince: null });
         return [host, result] as const;
@@ -50,13 +50,7 @@ export async function runTargets(
     );
     context.log.info({ ...keyOf(ref), hosts: ended.length }, 'an attempt on target hosts has ended');
     return Object.fromEntries(ended.map(([host, result]) => [host, shortened(result, ended.length)]));
-  };
-  return context.ledger.while(ref, watched, (results) => !Object.values(results).some(isOutOfReach));
-}
-
-/** Whether something of it may live where nobody has looked. */
-function isOutOfReach({ failure }: TargetResult): boolean {
-  return failure?.kind === 'unreachable';
+  });
 }
 
 /** As an earlier worker told. */
@@ -65,11 +59,6 @@ function standingBefore(last: RunHeartbeat | undefined, host: string): Standing 
     result: { ...notStarted, ...last?.targets?.[host] },
     unreachableSince: Date.parse(last?.unreachable?.[host] ?? '') || null,
   };
-}
-
-/** Why it is not waited for if it can't be reached now. What an earlier worker has reached since then is not meant. */
-function givenUpOn({ given_up }: TargetsRef, last: RunHeartbeat | undefined, host: string): string | null {
-  return last === undefined || last.unreachable?.[host] !== undefined ? (given_up ?? null) : null;
 }
 
 /** What all hosts say has a place in Temporal's history; the whole is in each one's file. */
@@ -86,7 +75,7 @@ function shortened(result: TargetResult, hosts: number): TargetResult {
 async function runOne(
   context: TargetContext,
   ref: TargetsRef,
-  { host, place, ...standing }: Pick<HostTask, 'before' | 'since' | 'givenUp'> & { host: string; place: TargetPlace },
+  { host, place, before, since }: Pick<HostTask, 'before' | 'since'> & { host: string; place: TargetPlace },
   observe: (standing: Standing) => void,
   signal: AbortSignal,
 ): Promise<TargetResult> {
@@ -102,7 +91,8 @@ async function runOne(
     launch: 'dir' in place ? launchOf(ref.spec, place, targetIdOf(which)) : null,
     timeout: ref.spec.timeout ?? null,
     unreachableAfterMs: ref.spec.unreachable_after * 1000,
-    ...standing,
+    before,
+    since,
     output,
   };
   const ended = await runOnHost(context.targets, task, observe, signal);
@@ -135,7 +125,7 @@ function heartbeatOf(standings: Map<string, Standing>, hosts: number): RunHeartb
   const odd = all.find(([, { result }]) => result.finished_at === null && result.message !== null);
   const starts = all.flatMap(([, { result }]) => result.started_at ?? []).sort();
   const unreachable = all.flatMap(([host, { unreachableSince }]) =>
-    unreachableSince === null ? [] : [[host, new Date(unreachableSince).toISOString()] as const],
+    unreachableSince === null ? [] : [[host, unreachableSince] as const],
   );
   return {
     started_at: starts[0] ?? null,
@@ -145,6 +135,6 @@ function heartbeatOf(standings: Map<string, Standing>, hosts: number): RunHeartb
     message: odd === undefined ? null : `${odd[0]}: ${odd[1].result.message}`,
     unusual: odd !== undefined,
     targets: targetsTold(Object.fromEntries(all.map(([host, { result }]) => [host, result]))),
-    ...(unreachable.length > 0 && { unreachable: Object.fromEntries(unreachable.slice(0, 50)) }),
+    ...unreachableTold(unreachable),
   };
 }

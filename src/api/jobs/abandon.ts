@@ -2,7 +2,7 @@ import { jobIdOf } from '../../job/names.js';
 import { tasksOf } from '../../job/progress.js';
 import { signals, type Abandonment } from '../../job/protocol.js';
 import type { RunEvidence } from '../../job/evidence.js';
-import { hasUnreachableHosts, isFinished, placementOf } from '../../job/state.js';
+import { unreachableHosts, isFinished, placementOf } from '../../job/state.js';
 import type { ApiContext } from '../context.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode } from '../temporal/connection.js';
@@ -34,8 +34,8 @@ async function abandonmentOf(context: ApiContext, run: RunEvidence, reason: stri
   const node = placement?.node == null ? undefined : await context.nodes.see(placement.node);
   const tasks = tasksOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
   if (placement?.node != null && node?.live !== true) return { attempt: placement.attempt, reason, tasks };
-  if (hasUnreachableHosts(run))
-    return { attempt: (run.memo.attempts ?? []).length + 1, reason, unreachable_only: true };
+  const hosts = unreachableHosts(run);
+  if (hosts.length > 0) return { attempt: (run.memo.attempts ?? []).length + 1, reason, hosts };
   if (placement === null)
     throw new Problem('job-not-placed', `${jobId} is on no node now; there is nothing to abandon. Cancel it instead`);
   if (node === undefined)

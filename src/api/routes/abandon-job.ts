@@ -19,7 +19,7 @@ const route = createRoute({
   summary: 'Give a job up whose node or hosts are gone for good',
   description:
     'For a job whose node stays away, and for a task whose hosts do. It fails with `node_lost`, a task that lives on its hosts with `unreachable`, unless ' +
-    'its `retry` has that on its list. What may still run there is ended when the node or the host comes back.',
+    'its `retry` has that on its list. What may still run there is ended when the node or the host comes back, unless the job was deleted before.',
   ...requireScope('admin', limitBody, requireJson({ optional: false })),
   request: {
     params: JobIdParameter,

@@ -56,6 +56,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 WRAPPER = b"async_wrapper.py"
+MARK = b"ANSIBLE_ASYNC_DIR="
 
 
 def main():
@@ -74,21 +75,46 @@ def main():
 
 
 def processes_of(job_id, async_dir):
-    """Its wrapper; and without one what has its directory in the environment and belongs to no other job's wrapper."""
+    """Its wrapper; and without one what it left: what has its directory in the environment, and no other job's wrapper."""
     number = os.fsencode(job_id.partition(".")[0])
-    marks = {b"ANSIBLE_ASYNC_DIR=" + os.fsencode(name) for name in (async_dir, os.path.expanduser(async_dir))}
-    own, other_sessions, marked = [], set(), []
+    directory = os.path.expanduser(async_dir)
+    wrappers, others, marked = [], set(), {}
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         words = words_of(pid, "cmdline")
         at = next((at for at, word in enumerate(words) if word.endswith(WRAPPER)), None)
         if at is None:
-            if pid != os.getpid() and marks & set(words_of(pid, "environ")):
-                marked.append((pid, session_of(pid)))
+            if directory in directories_of(pid):
+                marked[pid] = session_of(pid)
         elif words[at + 1 : at + 2] == [number]:
-            own.append(pid)
+            wrappers.append(pid)
         else:
-            other_sessions.add(session_of(pid))
-    return sorted(own or [pid for pid, session in marked if session is not None and session not in other_sessions])
+            others.add(session_of(pid))
+    if wrappers:
+        return sorted(wrappers)
+    others |= sessions_around(os.getpid())
+    # The variable is also a setting of Ansible: whoever has it from a shell is in the session of one that has it not.
+    is_left = {
+        pid: session not in others and (session in marked or not os.path.exists("/proc/%d" % session))
+        for pid, session in marked.items()
+        if session is not None
+    }
+    return sorted(pid for pid, left in is_left.items() if left)
+
+
+def directories_of(pid):
+    """What ANSIBLE_ASYNC_DIR means there. Ansible gives it as it was given, with a ~."""
+    values = [word[len(MARK) :] for word in words_of(pid, "environ") if word.startswith(MARK)]
+    return [os.path.expanduser(os.fsdecode(value)) for value in values]
+
+
+def sessions_around(pid):
+    """Those of a process and of all that it descends from."""
+    sessions = set()
+    while pid > 1:
+        sessions.add(session_of(pid))
+        fields = b"\0".join(words_of(pid, "stat")).rpartition(b")")[2].split()
+        pid = int(fields[1]) if fields else 0
+    return sessions
 
 
 def words_of(pid, name):
