@@ -200,10 +200,11 @@ export function closedBy({ as, reason }: RunClose): string {
   return `Its workflow was closed in Temporal (${as}) without an outcome${reason === null ? '' : `: ${reason}`}`;
 }
 
-/** The hosts of the current attempt that could not be reached when they were last looked at; as many as were told. */
-export function unreachableHosts(run: RunEvidence): string[] {
+/** The hosts of the current attempt that nobody could reach since then, ms since 1970; as many as were told. */
+export function unreachableHosts(run: RunEvidence, since: number): string[] {
   const told = [...watchingOf(run), activity(run, 'prepareTargets')].map((pending) => pending?.heartbeat?.unreachable);
-  return told.flatMap((hosts) => Object.keys(hosts ?? {}));
+  const hosts = told.flatMap((hosts) => Object.entries(hosts ?? {}));
+  return hosts.filter(([, from]) => Date.parse(from) <= since).map(([host]) => host);
 }
 
 /** The activities that watch the current attempt: one on a node, or several on target hosts. */

@@ -200,6 +200,7 @@ class TargetsJob {
       Object.assign(lost, this.notWatched(meantOf(hosts, ended), node, ended));
       const left = Object.entries(places).filter(([host]) => !(host in lost));
       if (left.length === 0) return lost;
+      this.board.endedOn(lost);
       // Whatever is left of the others ends with the job: the nodes' sweeps go by what was asked for first.
       ref = { ...ref, places: Object.fromEntries(left), since };
     }

@@ -52,7 +52,7 @@ test('a job is alive while its wrapper is, or what that has left; others in its 
   expect([one, other].map((job) => alive(job, directory))).toEqual([true, true]);
   await kill(`async_wrapper.py ${one.split('.')[0]!}`);
   expect(alive(one, directory)).toBe(true);
-  expect(alive(one, '~/.ansible_async')).toBe(true);
+  expect(alive(one, '~/.ansible_async/')).toBe(true);
   expect(alive(one, '/elsewhere')).toBe(false);
   await kill('sleep 601');
   expect([one, other].map((job) => alive(job, directory))).toEqual([false, true]);

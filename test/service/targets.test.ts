@@ -220,7 +220,7 @@ needsSshd('a task', () => {
     const scrapped = { status: 'failed', failure: { kind: 'unreachable', message: 'Abandoned: scrap' } };
     for (const id of [both.job_id, never.job_id, job.job_id]) {
       await until(`${id} to be out of reach`, () => isAway(id));
-      expect((await abandon(id)).status).toBe(202);
+      await until(`${id} to be out of reach for long enough`, async () => (await abandon(id)).status === 202);
     }
     for (const id of [both.job_id, never.job_id])
       expect(await targets.service.ended(id)).toMatchObject({
@@ -253,8 +253,10 @@ needsSshd('a task', () => {
       const { hosts, status } = await targets.service.job(job.job_id);
       return status === 'canceling' && /reached/.test(hosts['ssh-2']?.message ?? '');
     });
-    const answer = await targets.service.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'scrap' });
-    expect(answer.status).toBe(202);
+    await until('it to be out of reach for long enough', async () => {
+      const answer = await targets.service.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'scrap' });
+      return answer.status === 202;
+    });
     expect(await targets.service.ended(job.job_id)).toMatchObject({
       status: 'failed',
       hosts: { 'ssh-1': { status: 'canceled' }, 'ssh-2': { failure: { kind: 'unreachable' } } },

@@ -112,7 +112,7 @@ class _Members:
     def __init__(self, job, snapshot):
         self._number, _, launcher = job["job_id"].partition(".")
         self._launcher = int(launcher) if launcher.isdigit() else None
-        self._folder = _folder(job)
+        self._folder = os.path.normpath(_folder(job))
         self._snapshot = snapshot
         self._seen = set()
 
@@ -161,4 +161,4 @@ class _Members:
 def _folders_of(stat):
     """What ANSIBLE_ASYNC_DIR means there. Ansible gives it as it was given, with a ~."""
     values = [word[len(FOLDER_MARK) :] for word in processes.environment(stat.pid) if word.startswith(FOLDER_MARK)]
-    return [folders.expanded(os.fsdecode(value)) for value in values]
+    return [os.path.normpath(folders.expanded(os.fsdecode(value))) for value in values]

@@ -9,6 +9,9 @@ import { grpc, hasGrpcCode } from '../temporal/connection.js';
 import { signalRun } from '../temporal/signal.js';
 import type { SeenRun } from './jobs.js';
 
+/** A host may miss one look and answer the next. */
+const longEnoughMs = 15_000;
+
 /**
  * Gives a job's attempt up: an operator says that nothing of it is to be waited for (R4). Only where its node is silent, or on those of
  * its hosts that can't be reached; elsewhere a cancel ends it truly.
@@ -34,14 +37,14 @@ async function abandonmentOf(context: ApiContext, run: RunEvidence, reason: stri
   const node = placement?.node == null ? undefined : await context.nodes.see(placement.node);
   const tasks = tasksOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
   if (placement?.node != null && node?.live !== true) return { attempt: placement.attempt, reason, tasks };
-  const hosts = unreachableHosts(run);
+  const hosts = unreachableHosts(run, Date.now() - longEnoughMs);
   if (hosts.length > 0) return { attempt: (run.memo.attempts ?? []).length + 1, reason, hosts };
   if (placement === null)
     throw new Problem('job-not-placed', `${jobId} is on no node now; there is nothing to abandon. Cancel it instead`);
   if (node === undefined)
     throw new Problem(
       'hosts-reachable',
-      `Each host of ${jobId} could be reached when it was last looked at. Cancel it instead, and its processes are ended`,
+      `Each host of ${jobId} could be reached ${longEnoughMs / 1000} seconds ago. Cancel it instead, and its processes are ended`,
     );
   throw new Problem(
     'node-live',

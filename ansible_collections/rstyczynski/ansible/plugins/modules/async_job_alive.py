@@ -77,7 +77,7 @@ def main():
 def processes_of(job_id, async_dir):
     """Its wrapper; and without one what it left: what has its directory in the environment, and no other job's wrapper."""
     number = os.fsencode(job_id.partition(".")[0])
-    directory = os.path.expanduser(async_dir)
+    directory = plain(async_dir)
     wrappers, others, marked = [], set(), {}
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         words = words_of(pid, "cmdline")
@@ -104,7 +104,11 @@ def processes_of(job_id, async_dir):
 def directories_of(pid):
     """What ANSIBLE_ASYNC_DIR means there. Ansible gives it as it was given, with a ~."""
     values = [word[len(MARK) :] for word in words_of(pid, "environ") if word.startswith(MARK)]
-    return [os.path.expanduser(os.fsdecode(value)) for value in values]
+    return [plain(os.fsdecode(value)) for value in values]
+
+
+def plain(path):
+    return os.path.normpath(os.path.expanduser(path))
 
 
 def sessions_around(pid):
