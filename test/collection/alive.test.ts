@@ -50,6 +50,8 @@ test('a job is alive while its wrapper is, or what that has left; others in its 
   // As it is recorded from `results_file`; the job itself was given the same with a ~.
   const directory = path.join(home, '.ansible_async');
   expect([one, other].map((job) => alive(job, directory))).toEqual([true, true]);
+  // Before that its module is a fork of the wrapper, which looks like it.
+  await until('its command', () => carrying(`HOME=${home}`).some(({ command }) => command.startsWith('sleep 601')));
   await kill(`async_wrapper.py ${one.split('.')[0]!}`);
   expect(alive(one, directory)).toBe(true);
   expect(alive(one, '~/.ansible_async/')).toBe(true);
