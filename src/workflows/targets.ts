@@ -132,12 +132,14 @@ class TargetsJob {
     const lost: Results = {};
     for (let left = hosts; ; left = left.filter((host) => !(host in lost))) {
       if (left.length === 0) return { ...nowhere, attempt, ended: lost };
-      const asked = cancellable(() => this.askToPrepare(left, since));
+      const scope = new CancellationScope();
+      const preparing = scope.run(() => this.askToPrepare(left, since));
       const givenUp = this.interruptions.givenUp({ node: null, attempt, hosts: left });
-      const came = await Promise.race([asked.answer, this.interruptions.canceled, givenUp]);
+      const came = await Promise.race([preparing, this.interruptions.canceled, givenUp]);
       if (came === 'canceled') return came;
       if (!isGivenUp(came)) return { ...came, ended: { ...lost, ...came.ended } };
-      asked.cancel();
+      preparing.catch(() => undefined);
+      scope.cancel();
       Object.assign(lost, this.notWatched(meantOf(left, came), null, came));
     }
   }
@@ -247,14 +249,6 @@ function meantOf(hosts: string[], { hosts: named }: GivenUp): string[] {
 
 /** Where nothing is to be watched. */
 const nowhere = { node: null, places: {}, unreached: [], heartbeat_timeout_ms: 0, retry_interval_ms: 0 };
-
-/** What is asked for in a scope of its own, out of reach of a cancel of the run, until it is not asked for any more. */
-function cancellable<T>(ask: () => Promise<T>): { answer: Promise<T>; cancel: () => void } {
-  const scope = new CancellationScope();
-  const answer = scope.run(ask);
-  answer.catch(() => undefined);
-  return { answer, cancel: () => scope.cancel() };
-}
 
 function isGivenUp(ended: object): ended is GivenUp {
   return 'givenUp' in ended && typeof ended.givenUp === 'string';
