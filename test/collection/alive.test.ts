@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -9,44 +9,60 @@ import { carrying, signal, until } from '../service/processes.js';
 const { root, python } = loadConfig({});
 const ansible = path.join(path.dirname(python), 'ansible');
 let home: string;
+const keepers: ChildProcess[] = [];
 beforeAll(() => {
   home = mkdtempSync(path.join(os.tmpdir(), 'lh-alive-'));
 });
-afterAll(() => {
-  for (const { pid } of carrying(`HOME=${home}`)) signal(pid, 'SIGKILL');
+afterAll(async () => {
+  for (const keeper of keepers) keeper.stdin?.end();
+  await until('the end of all', () => {
+    const left = carrying(`HOME=${home}`);
+    for (const { pid } of left) signal(pid, 'SIGKILL');
+    return left.length === 0;
+  });
   rmSync(home, { recursive: true });
 });
 
-/** Runs a module as anybody does, with Ansible's own defaults. */
-function run(module: string, args: string, ...more: string[]): Record<string, any> {
-  const env = {
-    PATH: process.env.PATH,
-    HOME: home,
-    ANSIBLE_COLLECTIONS_PATH: root,
-    ANSIBLE_LOCALHOST_WARNING: 'False',
-  };
-  const words = ['localhost', '-m', module, '-a', args, ...more];
-  const said = execFileSync(ansible, words, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  return JSON.parse(said.slice(said.indexOf('{'))) as Record<string, any>;
+/** A module as anybody runs it, with Ansible's own defaults. */
+const words = (module: string, args: string): string[] => [ansible, 'localhost', '-m', module, '-a', args];
+const env = () => ({
+  PATH: process.env.PATH,
+  HOME: home,
+  ANSIBLE_COLLECTIONS_PATH: root,
+  ANSIBLE_LOCALHOST_WARNING: 'False',
+});
+
+/** Its job. What it leaves behind becomes a zombie when it ends. */
+async function start(command: string): Promise<string> {
+  const async = [...words('ansible.builtin.command', command), '-B', '3600', '-P', '0'];
+  const keeper = spawn(python, [path.join(import.meta.dirname, 'unreaped.py'), ...async], {
+    env: env(),
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  keepers.push(keeper);
+  let said = '';
+  keeper.stdout.on('data', (part: Buffer) => (said += part.toString()));
+  return until(`the start of ${command}`, () => /"ansible_job_id": "(.*)"/.exec(said)?.[1] ?? false);
 }
 
 function alive(job: string, directory: string): boolean {
-  const told = run('rstyczynski.ansible.async_job_alive', `ansible_job_id=${job} async_dir=${directory}`);
-  return told.alive as boolean;
+  const [command, ...args] = words(
+    'rstyczynski.ansible.async_job_alive',
+    `ansible_job_id=${job} async_dir=${directory}`,
+  );
+  const said = execFileSync(command!, args, { env: env(), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  return (JSON.parse(said.slice(said.indexOf('{'))) as { alive: boolean }).alive;
 }
 
 async function kill(what: string): Promise<void> {
   const those = () => carrying(`HOME=${home}`).filter(({ command }) => command.includes(what));
   await until(`${what} to run`, () => those().length > 0);
-  for (const { pid } of those()) signal(pid, 'SIGSTOP');
   for (const { pid } of those()) signal(pid, 'SIGKILL');
   await until(`the end of ${what}`, () => those().length === 0);
 }
 
 test('a job is alive while its wrapper is, or what that has left; others in its directory are not taken for it', async () => {
-  const start = (seconds: number): string =>
-    run('ansible.builtin.command', `sleep ${seconds}`, '-B', '3600', '-P', '0').ansible_job_id as string;
-  const [one, other] = [start(601), start(602)];
+  const [one, other] = [await start('sleep 601'), await start('sleep 602')];
   // As it is recorded from `results_file`; the job itself was given the same with a ~.
   const directory = path.join(home, '.ansible_async');
   expect([one, other].map((job) => alive(job, directory))).toEqual([true, true]);

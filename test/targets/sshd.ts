@@ -111,7 +111,8 @@ export class Targets {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.servers.map((server) => server.stop()));
     await this.endAll();
-    await rm(this.folder, { recursive: true, force: true });
+    // A last look of a service at these hosts may make its folder for connections anew meanwhile.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 10 });
   }
 
   private inventoryOf(names: string[], python: string): unknown {

@@ -94,7 +94,7 @@ def processes_of(job_id, async_dir):
     others |= sessions_around(os.getpid())
     # The variable is also a setting of Ansible: whoever has it from a shell is in the session of one that has it not.
     is_left = {
-        pid: session not in others and (session in marked or not os.path.exists("/proc/%d" % session))
+        pid: session not in others and (session in marked or not runs(session))
         for pid, session in marked.items()
         if session is not None
     }
@@ -116,9 +116,19 @@ def sessions_around(pid):
     sessions = set()
     while pid > 1:
         sessions.add(session_of(pid))
-        fields = b"\0".join(words_of(pid, "stat")).rpartition(b")")[2].split()
-        pid = int(fields[1]) if fields else 0
+        pid = int(status_of(pid)[1])
     return sessions
+
+
+def runs(pid):
+    """Where nobody waits for orphans, as in many containers, what has ended stays as a zombie."""
+    return status_of(pid)[0] not in (b"Z", b"X")
+
+
+def status_of(pid):
+    """Its state and its parent (proc(5), stat)."""
+    fields = b"\0".join(words_of(pid, "stat")).rpartition(b")")[2].split()
+    return fields[:2] or (b"X", b"0")
 
 
 def words_of(pid, name):
