@@ -121,12 +121,15 @@ const targetContext: TargetContext = {
   },
 };
 const sweeps = new Rounds(
-  async () => {
-    await sweep(context);
-    await sweepTargets(targetContext);
-  },
+  () => sweep(context),
   config.sweepIntervalMs,
   (error) => log.error({ err: error }, 'sweep failed'),
+);
+// Rounds of its own: hosts that don't answer take their time.
+const targetSweeps = new Rounds(
+  (signal) => sweepTargets(targetContext, signal),
+  config.sweepIntervalMs,
+  (error) => log.error({ err: error }, 'sweep of target hosts failed'),
 );
 const cleanUps = new Rounds(createCleanUp(context), config.cleanupIntervalMs, (error) =>
   log.error({ err: error }, 'clean-up failed'),
@@ -197,8 +200,11 @@ try {
     ...common,
     taskQueue: nodeTaskQueue(nodeId),
     activities: {
-      ...createNodeActivities(context, presence, () => sweeps.soon()),
-      ...createTargetActivities(targetContext, () => sweeps.soonish()),
+      ...createNodeActivities(context, presence, () => {
+        sweeps.soon();
+        targetSweeps.soon();
+      }),
+      ...createTargetActivities(targetContext, () => targetSweeps.soonish()),
     },
     maxConcurrentActivityTaskExecutions: 20_000,
     maxHeartbeatThrottleInterval: '1s',
@@ -213,7 +219,7 @@ try {
   const forTargets = await Worker.create({
     ...common,
     taskQueue: targetsTaskQueue,
-    activities: createTargetActivities(targetContext, () => sweeps.soonish()),
+    activities: createTargetActivities(targetContext, () => targetSweeps.soonish()),
     maxConcurrentActivityTaskExecutions: 20_000,
     maxHeartbeatThrottleInterval: '1s',
   });
@@ -224,6 +230,7 @@ try {
     log.warn({ err: error }, 'open jobs could not be listed'),
   );
   sweeps.start();
+  targetSweeps.start();
   cleanUps.start();
   log.info({ nodeId, slots: slots.limit }, 'serving');
   // For `npm start`, which waits for this line, whatever the log level is.
@@ -234,7 +241,7 @@ try {
 }
 await Promise.all(serving);
 presence.stop();
-await Promise.all([sweeps.stop(), cleanUps.stop()]);
+await Promise.all([sweeps.stop(), targetSweeps.stop(), cleanUps.stop()]);
 await agent.stop();
 slots.close();
 await connection.close();

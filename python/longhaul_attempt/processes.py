@@ -137,6 +137,14 @@ def _stat(pid):
         return None
 
 
+def owner(pid):
+    """The effective user id of a process; None if it is gone."""
+    try:
+        return os.stat("/proc/%d" % pid).st_uid
+    except OSError:
+        return None
+
+
 def command_line(pid):
     """The words of a process's command line, as far as they can be read."""
     try:

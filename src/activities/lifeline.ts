@@ -26,8 +26,8 @@ function isAnother(last: RunHeartbeat | undefined, told: RunHeartbeat): boolean 
   return Object.keys(targets).some((host) => last.targets?.[host]?.status !== targets[host]?.status);
 }
 
-function hostsAway({ unreachable = {} }: RunHeartbeat): string {
-  return Object.keys(unreachable).join();
+function hostsAway({ unreachable = {}, unclear = {} }: RunHeartbeat): string {
+  return JSON.stringify([unreachable, unclear].map(Object.keys));
 }
 
 /** Runs `work` with heartbeats that repeat what was told last, every `intervalMs`. */

@@ -3,7 +3,7 @@ import type { RunHeartbeat } from './protocol.js';
 import { troubleOf } from './target-outcome.js';
 
 /** Heartbeats go to Temporal's database again and again. */
-const unreachableHostsTold = 500;
+const timesOfHosts = 500;
 const targetsBytes = 2_000;
 
 /** How far an attempt is. The unit of work is one task on one host. */
@@ -71,10 +71,10 @@ export function targetsTold(targets: Record<string, TargetResult>): Record<strin
   return Object.fromEntries(fitting);
 }
 
-/** Since when hosts can't be reached, of as many as a heartbeat has room for. @param hosts with ms since 1970 */
-export function unreachableTold(hosts: (readonly [string, number])[]): Pick<RunHeartbeat, 'unreachable'> {
-  const told = hosts.slice(0, unreachableHostsTold).map(([host, since]) => [host, new Date(since).toISOString()]);
-  return told.length === 0 ? {} : { unreachable: Object.fromEntries(told) as Record<string, string> };
+/** Since when something is so with hosts, of as many as a heartbeat has room for. @param hosts with ms since 1970; null: it is not so */
+export function timesTold(hosts: [string, number | null][]): Record<string, string> | undefined {
+  const told = hosts.flatMap(([host, since]) => (since === null ? [] : [[host, new Date(since).toISOString()]]));
+  return told.length === 0 ? undefined : (Object.fromEntries(told.slice(0, timesOfHosts)) as Record<string, string>);
 }
 
 /** What the heartbeats of an attempt tell that is watched in several parts, each for some of its hosts. */

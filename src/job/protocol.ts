@@ -84,8 +84,12 @@ export interface NodeLost {
 export interface Abandonment {
   attempt: number;
   reason: string;
-  /** These of its hosts, and no others; else all of it. */
+  /** What is on this node. */
+  node?: string;
+  /** These of its hosts. Without them and a node it is all of it. */
   hosts?: string[];
+  /** How it has ended on others, as far as that was told: they may not be there any more. */
+  known?: NonNullable<RunHeartbeat['targets']>;
   /** How far it had come when it was last heard of. */
   tasks?: Tasks | null;
 }
@@ -172,7 +176,9 @@ export interface RunHeartbeat {
   /** The same of work on target hosts; what is null is left out. */
   targets?: Record<string, Partial<TargetResult>>;
   /** RFC 3339: since when hosts can't be reached; of so many as have room. */
-  unreachable?: Record<string, string>;
+  unreachable?: Record<string, string> | undefined;
+  /** RFC 3339: since when hosts answer and can't see how it stands there; of so many as have room. */
+  unclear?: Record<string, string> | undefined;
   /** Up to which of the times at which milestones are told the workflow has been told one. */
   told?: number | null;
 }

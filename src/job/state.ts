@@ -200,11 +200,17 @@ export function closedBy({ as, reason }: RunClose): string {
   return `Its workflow was closed in Temporal (${as}) without an outcome${reason === null ? '' : `: ${reason}`}`;
 }
 
-/** The hosts of the current attempt that nobody could reach since then, ms since 1970; as many as were told. */
-export function unreachableHosts(run: RunEvidence, since: number): string[] {
-  const told = [...watchingOf(run), activity(run, 'prepareTargets')].map((pending) => pending?.heartbeat?.unreachable);
-  const hosts = told.flatMap((hosts) => Object.entries(hosts ?? {}));
+/** The hosts of the current attempt of which nobody could tell how it stands since then, ms since 1970; as many as were told. */
+export function unclearHosts(run: RunEvidence, since: number): string[] {
+  const told = [...watchingOf(run), activity(run, 'prepareTargets')].map((pending) => pending?.heartbeat);
+  const hosts = told.flatMap((heartbeat) => Object.entries({ ...heartbeat?.unreachable, ...heartbeat?.unclear }));
   return hosts.filter(([, from]) => Date.parse(from) <= since).map(([host]) => host);
+}
+
+/** Those where it has ended, and how; as many as were told. */
+export function endedHostsOf(run: RunEvidence): NonNullable<RunHeartbeat['targets']> {
+  const told = watchingOf(run).flatMap(({ heartbeat }) => Object.entries(heartbeat?.targets ?? {}));
+  return Object.fromEntries(told.filter(([, { finished_at = null }]) => finished_at !== null));
 }
 
 /** The activities that watch the current attempt: one on a node, or several on target hosts. */

@@ -1,5 +1,5 @@
 import type { TargetResult } from './outcome.js';
-import type { JobInput } from './protocol.js';
+import type { JobInput, RunHeartbeat } from './protocol.js';
 import type { AdoptSpec } from './kinds/adopt.js';
 import type { TaskSpec } from './kinds/task.js';
 
@@ -56,4 +56,6 @@ export interface TargetsRef {
   places: Record<string, TargetPlace>;
   /** RFC 3339: when it was asked for first, with hosts that are given up now. */
   since?: string;
+  /** How it had ended on some of these hosts, as far as that was told then. */
+  known?: NonNullable<RunHeartbeat['targets']>;
 }

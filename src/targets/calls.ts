@@ -80,6 +80,8 @@ export const lookBytes = 4 * 1024 * 1024;
 
 /** How much is prepared or launched by one call: it has to be done within its time limit on a busy host. */
 const together = { items: 25, bytes: 256 * 1024 };
+/** Of one host. */
+const endsAtOnce = 4;
 /** A launch through Ansible's async takes seconds of computing here. */
 const modulesAtOnce = Math.min(24, 4 + 2 * os.availableParallelism());
 
@@ -90,6 +92,8 @@ export class TargetCalls {
     together,
     isUnreachable,
   );
+  private readonly ending = new Gathering<ToEnd, Answer<EndedJob>>(together, isUnreachable);
+  private ends = 0;
   private readonly modules = new Lane(modulesAtOnce);
 
   constructor(private readonly runner: ModuleRunner) {}
@@ -111,8 +115,15 @@ export class TargetCalls {
     return this.call(host, 'longhaul_look', { jobs, total: lookBytes }, Looks, signal);
   }
 
-  end(host: TargetHost, jobs: ToEnd[], signal: AbortSignal): Promise<Answer<EndedJob[]>> {
-    return this.call(host, 'longhaul_end', { jobs }, Ended, signal);
+  end(host: TargetHost, job: ToEnd, signal: AbortSignal): Promise<Answer<EndedJob>> {
+    // Several calls at a time: each takes as long as the job that resists most.
+    const place = JSON.stringify([keyOfHost(host), isHere(host), this.ends++ % endsAtOnce]);
+    return this.ending.ask(
+      place,
+      job,
+      async (jobs, signal) => forEach(jobs, await this.call(host, 'longhaul_end', { jobs }, Ended, signal)),
+      signal,
+    );
   }
 
   clean(

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { readRecord } from '../ansible/records.js';
@@ -35,15 +36,15 @@ export class TargetLedger {
 
   constructor(private readonly folder: string) {}
 
-  /** Does `work`, which watches an attempt; until it has ended nobody else here needs to see to that. */
-  async while<T>(ref: TargetsRef, work: () => Promise<T>): Promise<T> {
+  /** Does `work`, which watches an attempt; until it has ended nobody else here needs to see to that. @param isOver whether nothing of it lives */
+  async while<T>(ref: TargetsRef, work: () => Promise<T>, isOver: (value: T) => boolean): Promise<T> {
     const name = nameOf(ref);
     await makeFolder(this.folder);
     await this.write({ ...ref, ended: false });
     this.watched.set(name, (this.watched.get(name) ?? 0) + 1);
     try {
       const value = await work();
-      await this.markEnded(ref);
+      if (isOver(value)) await this.markEnded(ref);
       return value;
     } finally {
       const others = (this.watched.get(name) ?? 1) - 1;
@@ -58,6 +59,12 @@ export class TargetLedger {
 
   async remove(ref: TargetsRef): Promise<void> {
     await removeIfThere(path.join(this.folder, nameOf(ref)));
+  }
+
+  /** Whether nothing new has become known of it for so many seconds. */
+  async isOlder(ref: TargetsRef, seconds: number): Promise<boolean> {
+    const { mtimeMs } = await stat(path.join(this.folder, nameOf(ref)));
+    return Date.now() - mtimeMs > seconds * 1000;
   }
 
   /** Those that nobody here watches now. */

@@ -23,17 +23,20 @@ const Result = z.object({
 export type TaskResult = z.infer<typeof Result>;
 
 const times = { started_at: z.number().nullable(), job_id: z.string().nullable() };
+/** Whether it can't be seen from there how it stands. */
+const unclear = { unknown: z.boolean().optional() };
 const output = { stdout: Part.optional(), stderr: Part.optional() };
 
 export const Look = z.discriminatedUnion('state', [
   z.object({ state: z.literal('absent') }),
   z.object({ state: z.literal('ready') }),
   z.object({ state: z.literal('void'), cause: z.string(), reason: z.string() }),
-  z.object({ state: z.literal('claimed') }),
+  z.object({ state: z.literal('claimed'), ...unclear, message: z.string().nullable().optional() }),
   z.object({ state: z.literal('never_began') }),
   z.object({
     state: z.literal('running'),
     ...times,
+    ...unclear,
     started_monotonic_ns: z.number().nullable().optional(),
     supervised: z.boolean().optional(),
     message: z.string().nullable(),

@@ -45,7 +45,10 @@ export interface HostTask {
 /** How a job stands on its host. */
 export interface Standing {
   result: TargetResult;
+  /** ms since 1970. */
   unreachableSince: number | null;
+  /** Since when its host answers and can't see how it stands, ms since 1970. */
+  unclearSince: number | null;
 }
 
 /**
@@ -82,14 +85,13 @@ export async function endOnHost(
   const grace = graceMs / 1000;
   const job: ToEnd =
     'dir' in place ? { dir: place.dir, marker, cause, reason, grace } : { adopt: place.adopted, grace };
-  const answer = await calls.end(host, [job], signal);
+  const answer = await calls.end(host, job, signal);
   if (answer.status !== 'ok') throw new NotEndedError(`${host.host}: ${answer.reason}`);
-  refuseLeft(host.host, answer.value[0]);
+  refuseLeft(host.host, answer.value);
   watches.soon(host);
 }
 
-function refuseLeft(host: string, ended: EndedJob | undefined): void {
-  if (ended === undefined) throw new NotEndedError(`${host} did not say what is left`);
+function refuseLeft(host: string, ended: EndedJob): void {
   if (ended.unknown !== null) throw new NotEndedError(`${host}: ${ended.unknown}`);
   if (ended.left.length === 0) return;
   const named = ended.left.slice(0, 10).map(({ pid, command }) => `pid ${pid} (${command})`);
@@ -134,12 +136,15 @@ class Watcher {
   }
 
   unseen(reason: string, isReached = false): void {
+    const { finished_at } = this.standing.result;
+    // An earlier watcher has seen how it ended.
+    if (finished_at !== null) return this.settle(this.standing.result);
     const since = this.standing.unreachableSince ?? Date.now();
     const trouble = isReached ? "can't be looked at" : "can't be reached";
-    this.tell({ ...this.standing.result, message: `${trouble}: ${reason}` }, since);
+    this.tell({ ...this.standing.result, message: `${trouble}: ${reason}` }, { unreachableSince: since });
     if (Date.now() - since < this.task.unreachableAfterMs) return;
     const message = `Nothing was heard of it since ${new Date(since).toISOString()}: ${reason}`;
-    this.settle(failed({ kind: 'unreachable', message }, this.standing.result));
+    this.settle(this.ended ?? failed({ kind: 'unreachable', message }, this.standing.result));
   }
 
   async seen(look: Look): Promise<void> {
@@ -150,7 +155,7 @@ class Watcher {
         this.tell(notStarted);
         return this.act(() => this.launch());
       case 'claimed':
-        return this.tell(notStarted);
+        return this.tell({ ...notStarted, message: look.message ?? null }, this.clarityOf(look));
       case 'running':
         return this.running(look);
       case 'gone':
@@ -164,11 +169,17 @@ class Watcher {
     }
   }
 
-  private running({ started_at, job_id, message, supervised }: Extract<Look, { state: 'running' }>): void {
+  private running(look: Extract<Look, { state: 'running' }>): void {
+    const { started_at, job_id, message, supervised } = look;
     this.suspected = null;
     const known = { ansible_job_id: job_id, started_at: this.startOf(started_at) };
-    this.tell({ ...notStarted, ...known, status: 'running', message });
+    this.tell({ ...notStarted, ...known, status: 'running', message }, this.clarityOf(look));
     if (this.isOverdue(started_at, supervised === true)) void this.act(() => this.timeOut());
+  }
+
+  /** Of what can't be seen it counts that it runs (R9), until an operator says otherwise (R4). */
+  private clarityOf({ unknown }: { unknown?: boolean | undefined }): Partial<Standing> {
+    return unknown === true ? { unclearSince: this.standing.unclearSince ?? Date.now() } : {};
   }
 
   private finished(look: Extract<Look, { state: 'finished' }>): void {
@@ -266,9 +277,9 @@ class Watcher {
     return Date.now() - from > timeout * 1000 + extra;
   }
 
-  private tell(result: TargetResult, unreachableSince: number | null = null): void {
+  private tell(result: TargetResult, since: Partial<Standing> = {}): void {
     const before = JSON.stringify(this.standing);
-    this.standing = { result, unreachableSince };
+    this.standing = { result, unreachableSince: null, unclearSince: null, ...since };
     if (JSON.stringify(this.standing) !== before) this.observe(this.standing);
   }
 }

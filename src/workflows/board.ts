@@ -52,8 +52,11 @@ export class Board {
 
   /** @param node null where any node can reach it */
   placed(node: string | null, attempt: number): void {
-    if (this.progress.placement?.attempt !== attempt) this.milestone = null;
-    this.progress.placement = { node, attempt };
+    const { placement } = this.progress;
+    const before = placement?.attempt === attempt ? placement : null;
+    if (before === null) this.milestone = null;
+    // Of an attempt in several parts, the node that alone can watch one of them.
+    this.progress.placement = { node: node ?? before?.node ?? null, attempt };
     this.progress.stage = 'running';
     this.silence = null;
     upsertMemo({ placement: this.progress.placement, retry_at: null });

@@ -11,6 +11,8 @@ export interface GivenUp {
   tasks?: Tasks | null | undefined;
   /** Not the attempt, but these of its hosts. */
   hosts?: string[] | undefined;
+  /** How it has ended on others. */
+  known?: Abandonment['known'];
 }
 
 /** What is watched: by which node (null: by any), as which attempt, on which hosts. */
@@ -33,11 +35,12 @@ export class Interruptions {
       this.isCanceledNow = true;
       return 'canceled' as const;
     });
-    setHandler(defineSignal<[Abandonment]>(signals.abandon), ({ attempt, reason, tasks, hosts }) => {
-      const givenUp = { givenUp: `Abandoned: ${reason}`, rerun: false, tasks, hosts };
-      const isMeant = (watched: string[] = []): boolean =>
-        hosts === undefined || watched.some((host) => hosts.includes(host));
-      this.giveUp((placement) => placement.attempt === attempt && isMeant(placement.hosts), givenUp);
+    setHandler(defineSignal<[Abandonment]>(signals.abandon), ({ attempt, reason, tasks, node, hosts, known }) => {
+      const givenUp = { givenUp: `Abandoned: ${reason}`, rerun: false };
+      const isWhole = (watched: Watched): boolean => (node === undefined ? hosts === undefined : watched.node === node);
+      const isPart = (watched: Watched): boolean => watched.hosts?.some((host) => hosts?.includes(host)) === true;
+      this.giveUp((watched) => watched.attempt === attempt && isWhole(watched), { ...givenUp, tasks });
+      this.giveUp((watched) => watched.attempt === attempt && isPart(watched), { ...givenUp, hosts, known });
     });
     setHandler(defineSignal<[NodeLost]>(signals.nodeLost), (lost) => this.nodeIsLost(lost));
   }

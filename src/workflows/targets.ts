@@ -22,7 +22,7 @@ import { titleOf } from '../job/title.js';
 import type { Board } from './board.js';
 import type { GivenUp, Interruptions } from './interruptions.js';
 import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
-import { abandonsHosts, failsWithHostsGivenUp } from './version.js';
+import { abandonsHosts, failsWithHostsGivenUp, waitsForCanceledHosts } from './version.js';
 
 type Results = Record<string, TargetResult>;
 
@@ -190,10 +190,15 @@ class TargetsJob {
         if (spec.kind === 'adopt' && !this.isToBeKilled)
           ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
         else {
-          const gone = scope.run(() => at(`End it on ${hostsInWords(places)}`).endTargets(ref));
-          ended = await Promise.race([gone.then(() => running), givenUp]);
-          if (spec.kind === 'adopt' && !isGivenUp(ended)) ended = endedByCancel(ended);
+          const end = (some: TargetsRef['places']) =>
+            scope.run(() => at(`End it on ${hostsInWords(some)}`).endTargets({ ...ref, places: some }));
+          const gone = this.endedAndGone(places, running, end);
           gone.catch(() => undefined);
+          ended = await Promise.race([gone, givenUp]);
+          if (!isGivenUp(ended)) {
+            scope.cancel();
+            if (spec.kind === 'adopt') ended = endedByCancel(ended);
+          }
         }
       }
       if (!isGivenUp(ended)) return { ...lost, ...ended };
@@ -204,8 +209,27 @@ class TargetsJob {
       if (left.length === 0) return lost;
       this.board.endedOn(lost);
       // Whatever is left of the others ends with the job: the nodes' sweeps go by what was asked for first.
-      ref = { ...ref, places: Object.fromEntries(left), since };
+      ref = { ...ref, places: Object.fromEntries(left), since, ...(ended.known && { known: ended.known }) };
     }
+  }
+
+  /** How it ended everywhere, when nothing is left of it where it was ended. Where it had ended by itself, or nobody knows, that isn't waited for. */
+  private async endedAndGone(
+    places: TargetsRef['places'],
+    running: Promise<Results>,
+    end: (places: TargetsRef['places']) => Promise<void>,
+  ): Promise<Results> {
+    const gone = end(places);
+    gone.catch(() => undefined);
+    if (!waitsForCanceledHosts()) return gone.then(() => running);
+    const first = await Promise.race([gone.then(() => null), running]);
+    if (first === null) return running;
+    const isToBeGone = ({ status, failure }: TargetResult): boolean =>
+      this.spec.kind === 'adopt' ? failure?.kind !== 'unreachable' : status === 'canceled';
+    const some = Object.entries(places).filter(([host]) => isToBeGone(first[host] ?? canceledBefore()));
+    if (some.length === Object.keys(places).length) await gone;
+    else if (some.length > 0) await Promise.race([gone, end(Object.fromEntries(some))]);
+    return first;
   }
 
   /** What is said of hosts that are not waited for any more. */

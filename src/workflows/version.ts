@@ -34,6 +34,11 @@ export function abandonsHosts(): boolean {
   return patched('abandons-hosts');
 }
 
+/** Whether a run that is canceled waits only for those hosts on which it was ended. */
+export function waitsForCanceledHosts(): boolean {
+  return patched('waits-for-canceled-hosts');
+}
+
 /** Whether a job that was canceled has failed if hosts were given up: something of it may live there. */
 export function failsWithHostsGivenUp(): boolean {
   return patched('fails-with-hosts-given-up');

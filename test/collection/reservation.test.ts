@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { livingProcesses, until } from '../service/processes.js';
@@ -50,17 +51,30 @@ needsSshd('a deployment', () => {
     also('is not started by a controller that was frozen while its reservation was given up', async () => {
       await using scene = await Scene.open(fresh());
       const operator = scene.operator();
-      const frozen = operator.start(deployment, impatient, { SIGNAL_AT: 'STOP Start the deployment' });
-      const { pid } = frozen.process;
-      await until('the controller to freeze', () =>
-        livingProcesses().some((one) => one.pid === pid && one.state === 'T'),
-      );
+      const late = operator.start(deployment, impatient, { SIGNAL_AT: 'STOP Start the deployment' });
+      await frozen(late.process);
       await finished(operator.start(deployment, impatient).ended, scene);
-      frozen.process.kill('SIGCONT');
-      const late = await frozen.ended;
-      expect(late.code).not.toBe(0);
+      late.process.kill('SIGCONT');
+      expect((await late.ended).code).not.toBe(0);
       expect(begun(scene)).toEqual([1, 1]);
     });
+
+    also(
+      'that was found and finished by the next one is known to its controller, however late that saves it',
+      async () => {
+        await using scene = await Scene.open(fresh());
+        const operator = scene.operator();
+        const late = operator.start(deployment, impatient, { SIGNAL_AT: 'STOP Read the reservation' });
+        await frozen(late.process);
+        await finished(operator.start(deployment, impatient).ended, scene);
+        // Also from where it reads the reservation once more.
+        const going = setInterval(() => late.process.kill('SIGCONT'), 200);
+        expect(await late.ended).toMatchObject({ code: 0, said: deployed() });
+        clearInterval(going);
+        expect(await operator.play(deployment, impatient)).toMatchObject({ code: 0, said: deployed() });
+        expect(begun(scene)).toEqual([1, 1]);
+      },
+    );
 
     test('is started once, however often its controllers are killed', async () => {
       await using scene = await Scene.open(fresh());
@@ -78,6 +92,10 @@ needsSshd('a deployment', () => {
     }, 1_800_000);
   });
 });
+
+function frozen({ pid }: ChildProcess): Promise<boolean> {
+  return until('the controller to freeze', () => livingProcesses().some((one) => one.pid === pid && one.state === 'T'));
+}
 
 /** Lets the work end, and expects the run to tell its success. */
 async function finished(run: Promise<Run>, { work }: Scene): Promise<void> {

@@ -32,6 +32,9 @@ def main() -> None:
     job = operations.Job("j7.7", "~/d", "running", None)
     before = storage.get(key)
     assert operations.save(storage, key, job, None)[1] and not operations.save(storage, key, job, None)[1]
+    # Of the same job what isn't said stays as it is.
+    operations.save(storage, key, job._replace(async_dir=None, metadata={"more": 1}), None)
+    assert (storage.get(key).document["async_dir"], storage.get(key).document["metadata"]) == ("~/d", {"more": 1})
     assert not storage.replace(key, before.document, before.version) and not storage.delete(key, before.version)
     assert not storage.create(key, before.document)
     assert not operations.remove(storage, key, before.document["revision"])

@@ -1,6 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TaskSpec } from '../../src/job/kinds/task.js';
+import { JobSpec } from '../../src/job/spec.js';
+import type { TargetsRef } from '../../src/job/target-protocol.js';
+import { TargetLedger } from '../../src/targets/ledger.js';
 import { needsSshd } from '../targets/sshd.js';
 import { also } from './chaos.js';
 import { signal, until } from './processes.js';
@@ -8,7 +14,7 @@ import { TargetService } from './target-service.js';
 
 let targets: TargetService;
 beforeAll(async () => {
-  targets = await TargetService.start({ hosts: 3, servers: 3 });
+  targets = await TargetService.start({ hosts: 3, servers: 3 }, { CLEANUP_INTERVAL: '1' });
 });
 afterAll(() => targets.destroy());
 
@@ -155,19 +161,44 @@ needsSshd('a task', () => {
     expect(targets.lines('away')).toEqual(['begin', 'begin', 'end', 'end']);
   });
 
-  it('whose host stays away is given up as unreachable when it said so', async () => {
+  it('whose host stays away is given up when it said so; it is kept until what lives there could be ended', async () => {
     const server = targets.targets.serverOf('ssh-2');
     const job = await targets.submit({
-      command: targets.gated('lost'),
+      command: targets.sleeper('lost'),
       hosts: 'ssh-2',
       name: 'lost',
       unreachable_after: 3,
+      ttl: 1,
     });
-    await until('it to have begun', () => targets.lines('lost').length === 1);
+    const pid = await targets.pidOf('lost');
+    await targets.service.reaches(job.job_id, 'running');
     await server.stop();
     expect(await targets.service.ended(job.job_id)).toMatchObject({ failure: { kind: 'unreachable' } });
+    await delay(5000); // more than one clean-up
+    expect((await targets.service.get(`/api/v1/jobs/${job.job_id}`)).status).toBe(200);
+    expect(targets.isAlive(pid)).toBe(true);
     await server.start();
-    targets.open('lost');
+    await until('what was given up to be ended', () => !targets.isAlive(pid));
+    const isGone = async () => (await targets.service.get(`/api/v1/jobs/${job.job_id}`)).status === 404;
+    await until('the job to have expired', isGone);
+  });
+
+  it('that is canceled does not wait for a host where it had ended by itself', async () => {
+    const server = targets.targets.serverOf('ssh-2');
+    const command = `case $SSH_CONNECTION in *" 127.0.0.2 "*) ;; *) ${targets.gated('partly')};; esac`;
+    const job = await targets.submit({ command, hosts: 'ssh-1,ssh-2', name: 'partly' });
+    await until('its end on one', async () => {
+      const { hosts } = await targets.service.job(job.job_id);
+      return hosts['ssh-1']?.status === 'running' && hosts['ssh-2']?.status === 'successful';
+    });
+    await server.stop();
+    await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`);
+    expect(await targets.service.ended(job.job_id)).toMatchObject({
+      status: 'canceled',
+      hosts: { 'ssh-1': { status: 'canceled' }, 'ssh-2': { status: 'successful' } },
+    });
+    expect(targets.lines('partly')).toEqual(['begin']);
+    await server.start();
   });
 
   it('starts on a host that comes later, and on the others at once', async () => {
@@ -262,6 +293,51 @@ needsSshd('a task', () => {
       hosts: { 'ssh-1': { status: 'canceled' }, 'ssh-2': { failure: { kind: 'unreachable' } } },
     });
     await server.start();
+  });
+
+  it('of which Temporal knows nothing is remembered for 30 days, also where its host is not there', async () => {
+    const folder = path.join(targets.service.dataDir, 'targets');
+    const ledger = new TargetLedger(folder);
+    const spec = JobSpec.parse({ ...targets.spec, command: 'true', hosts: 'gone' }) as TaskSpec;
+    const refTo = (workflow_id: string): TargetsRef => {
+      const places = { gone: { local: false, dir: '/nowhere', token: '0'.repeat(32) } };
+      return { workflow_id, run_id: randomUUID(), attempt: 1, spec, places };
+    };
+    const crashed = (): Promise<void> => Promise.reject(new Error('crashed'));
+    const refs = ['old, ended', 'old, open', 'new, ended', 'new, open'].map(refTo);
+    const before = Date.now() / 1000 - 31 * 86_400;
+    for (const ref of refs) {
+      await (ref.workflow_id.endsWith('ended')
+        ? ledger.markEnded(ref)
+        : ledger.while(ref, crashed, () => true).catch(() => undefined));
+      const [file] = readdirSync(folder).filter((name) => name.startsWith(ref.run_id));
+      if (ref.workflow_id.startsWith('old')) utimesSync(path.join(folder, file!), before, before);
+    }
+    const remembered = async () =>
+      (await ledger.all()).map(({ workflow_id }) => workflow_id).filter((id) => /, (ended|open)$/.test(id));
+    await until('the old to be forgotten', async () => (await remembered()).every((id) => !id.startsWith('old')));
+    expect((await remembered()).sort()).toEqual(['new, ended', 'new, open']);
+  });
+
+  it('of which its host can not tell whether it runs can be abandoned, and is ended when that can tell', async () => {
+    const job = await targets.submit({ command: targets.sleeper('hidden'), hosts: 'ssh-1', name: 'hidden' });
+    const pid = await targets.pidOf('hidden');
+    await targets.service.reaches(job.job_id, 'running');
+    const tasks = path.join(targets.targets.folder, 'tasks');
+    const isIts = (id: string) => readFileSync(path.join(tasks, id, 'plan.json'), 'utf8').includes('/hidden.pid');
+    const [id] = readdirSync(tasks).filter((name) => /^[0-9a-f]{32}$/.test(name) && isIts(name));
+    const claim = path.join(tasks, id!, 'claim.1');
+    const truth = readFileSync(claim, 'utf8');
+    // As after a restart of the container that is its host.
+    writeFileSync(claim, truth.replaceAll(/pid:\[\d+\]/g, 'pid:[1]'));
+    const abandon = () => targets.service.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'restarted' });
+    await until('nobody to have known for long enough', async () => (await abandon()).status === 202);
+    expect(await targets.service.ended(job.job_id)).toMatchObject({
+      failure: { kind: 'unreachable', message: 'ssh-1: Abandoned: restarted' },
+    });
+    expect(targets.isAlive(pid)).toBe(true);
+    writeFileSync(claim, truth);
+    await until('what was given up to be ended', () => !targets.isAlive(pid));
   });
 
   it('goes on behind a connection that is frozen', async () => {

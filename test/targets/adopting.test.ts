@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -5,6 +6,8 @@ import { loadConfig } from '../../src/config.js';
 import { until } from '../ansible/bench.js';
 import { livingProcesses, signal } from '../service/processes.js';
 import { run, TaskBench } from './bench.js';
+
+const isRoot = process.getuid?.() === 0 || process.env.CI !== undefined;
 
 /** Jobs that Ansible's own wrapper started, without us. */
 test('an adopted job is looked at until it has its result', async () => {
@@ -75,6 +78,31 @@ test('what is left of an adopted job is told apart: detached, orphaned, lost, un
   for (const name of ['../j2.2', '.', '', '/etc/passwd'])
     expect(await bench.look(name)).toMatchObject({ state: 'absent' });
 });
+
+test.skipIf(!isRoot)(
+  'what looks like its wrapper and is somebody else’s is not its (skipped: needs root)',
+  async () => {
+    await using bench = await StockBench.open();
+    const job = await bench.start('sleep 600');
+    await until('its command', async () => (await bench.members(job)).length > 2);
+    const [number = ''] = job.split('.');
+    const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+    const impostor = spawn('setpriv', [...asNobody, 'sh', '-c', 'sleep 600; :', 'async_wrapper.py', number, '_'], {
+      detached: true,
+      stdio: 'ignore',
+    });
+    try {
+      await until('it to look so', async () => (await bench.wrappers(job)).includes(impostor.pid!));
+      const jobs = [{ adopt: { job_id: job, async_dir: bench.asyncDir }, grace: 1 }];
+      expect((await bench.bench.call('longhaul_end', { jobs })).jobs).toEqual([{ left: [], unknown: null }]);
+      expect(await bench.look(job)).toMatchObject({ state: 'finished', result: { signal: 15 } });
+      writeFileSync(path.join(bench.asyncDir, job), '{"started": 1, "finished": 0}');
+      expect(await bench.look(job)).toMatchObject({ state: 'gone', kind: 'orphaned' });
+    } finally {
+      process.kill(-impostor.pid!, 'SIGKILL');
+    }
+  },
+);
 
 test('an adopted job is ended with all that it started, and its wrapper still tells how; others are left alone', async () => {
   await using bench = await StockBench.open();

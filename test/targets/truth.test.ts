@@ -9,7 +9,7 @@ import { TaskBench, type Task } from './bench.js';
 /** Somebody whom /proc may hide others from, but who can read our programs wherever they are. */
 const reads = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
 const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', ...reads];
-const unknown = { state: 'running', message: expect.stringMatching(/^unknown/) as string };
+const unknown = { state: 'running', unknown: true, message: expect.stringMatching(/^unknown/) as string };
 const isRoot = process.getuid?.() === 0 || process.env.CI !== undefined;
 
 /** What a look says of evidence that was changed by other hands than ours. */
@@ -86,10 +86,12 @@ describe('a look tells the truth', () => {
     change({ boot: 'an earlier one' });
     expect(await bench.look(task)).toMatchObject({ state: 'gone', kind: 'lost', why: 'its machine was rebooted' });
     change({ boot: 'another one', machine: 'another one' });
-    expect(await bench.look(task)).toMatchObject({ state: 'running', message: expect.stringMatching(/^unknown/) });
+    expect(await bench.look(task)).toMatchObject(unknown);
     expect(await bench.end(task)).toMatchObject({ left: [], unknown: expect.any(String) });
     change({ pidns: 'pid:[1]' });
-    expect(await bench.look(task)).toMatchObject({ state: 'running', message: expect.stringMatching(/^unknown/) });
+    expect(await bench.look(task)).toMatchObject(unknown);
+    rmSync(path.join(task.dir, 'started'));
+    expect(await bench.look(task)).toMatchObject({ ...unknown, state: 'claimed' });
     expect(await bench.start(task)).toMatchObject({ failed: false, ansible_job_id: record.job_id });
   });
 
@@ -108,7 +110,15 @@ describe('a look tells the truth', () => {
     execFileSync('chown', ['-R', '65534', bench.folder]);
     const hiding = ['unshare', '-m', 'sh', '-c', 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', 'sh'];
     expect(await bench.look(task, {}, [...hiding, ...asNobody])).toMatchObject(unknown);
-    expect(await bench.look(task, {}, asNobody)).toMatchObject({ state: 'running', supervised: true, message: null });
+    const seen = { state: 'running', unknown: false, supervised: true, message: null };
+    expect(await bench.look(task, {}, asNobody)).toMatchObject(seen);
+    for (const who of ['supervisor', 'ansible'] as const) signal(await bench.claimant(task, who), 'SIGKILL');
+    expect(await bench.look(task, {}, [...hiding, ...asNobody])).toMatchObject(unknown);
+    expect(await bench.look(task, {}, asNobody)).toMatchObject({
+      ...seen,
+      supervised: false,
+      message: expect.any(String),
+    });
   });
 
   test('when a module was killed in the middle of its answer, and when only those that watched it were', async () => {

@@ -38,10 +38,16 @@ interface Script {
   spec?: object;
   /** Hosts that can't be reached when the first part of the first attempt is prepared. */
   late?: string[];
+  /** The node that alone can watch the others; any if not said. */
+  node?: string | null;
   /** Of these, what is never reached. */
   never?: string[];
   /** Called when late hosts are waited for; resolves when they are there, or given up. */
   waiting?: (memo: () => Promise<Partial<JobMemo>>, abandon: (hosts: string[]) => Promise<unknown>) => Promise<void>;
+  /** Hosts on which it can't be ended. */
+  away?: string[];
+  /** Hosts on which it turns out to have been ended by the cancel. */
+  canceled?: string[];
   /** By host: how each attempt ends; successful if not said. */
   fails?: Record<string, FailureKind[]>;
   /** Called when the first part of an attempt is watched; resolves when that may end. */
@@ -65,8 +71,11 @@ interface Seen {
 async function runWith({
   spec = { command: 'true' },
   late = [],
+  node = null,
   never = [],
   fails = {},
+  away = [],
+  canceled = [],
   waiting,
   meanwhile,
 }: Script): Promise<Seen> {
@@ -92,8 +101,8 @@ async function runWith({
       const given = since === null ? [] : all.filter((host) => never.includes(host));
       const ended = Object.fromEntries(given.map((host) => [host, resultOf('unreachable', at)]));
       const places = Object.fromEntries(there.map((host) => [host, { local: false, dir: `/${host}`, token: 't' }]));
-      const node = { node: null, heartbeat_timeout_ms: 3_600_000, retry_interval_ms: 1000 };
-      return { ...node, attempt, places, ended, unreached };
+      const watched = { node: since === null ? node : null, heartbeat_timeout_ms: 3_600_000, retry_interval_ms: 1000 };
+      return { ...watched, attempt, places, ended, unreached };
     },
     async runTargets({ attempt, places }: TargetsRef): Promise<Record<string, TargetResult>> {
       const hosts = Object.keys(places);
@@ -105,10 +114,16 @@ async function runWith({
         await meanwhile({ cancel: () => handle.cancel(), signal, closed: isClosed, memo });
       }
       const at = new Date(await environment.currentTimeMs()).toISOString();
-      return Object.fromEntries(hosts.map((host) => [host, resultOf(fails[host]?.[attempt - 1], at)]));
+      const ofHost = (host: string): TargetResult =>
+        canceled.includes(host)
+          ? { ...resultOf(undefined, at), status: 'canceled', rc: null }
+          : resultOf(fails[host]?.[attempt - 1], at);
+      return Object.fromEntries(hosts.map((host) => [host, ofHost(host)]));
     },
     endTargets: ({ places }: TargetsRef): Promise<void> => {
-      seen.ended.push(...Object.keys(places));
+      const hosts = Object.keys(places);
+      if (hosts.some((host) => away.includes(host))) return Promise.reject(new Error('away'));
+      seen.ended.push(...hosts);
       return Promise.resolve();
     },
   };
@@ -198,6 +213,15 @@ it('a cancel ends it on every host, and what ended by itself stays so', async ()
   expect(status).toBe('COMPLETED');
 });
 
+it('a cancel waits for those hosts alone on which it was ended', async () => {
+  const cancel = { meanwhile: ({ cancel }: { cancel: () => Promise<unknown> }) => cancel().then(() => undefined) };
+  const some = await runWith({ away: ['a'], canceled: ['b', 'c'], ...cancel });
+  expect(some).toMatchObject({ ended: ['b', 'c'], outcome: { status: 'canceled' } });
+  expect(some.outcome?.targets).toMatchObject({ a: { status: 'successful' }, b: { status: 'canceled' } });
+  const none = await runWith({ away: ['a'], fails: { a: ['unreachable'] }, ...cancel });
+  expect(none).toMatchObject({ ended: [], outcome: { failure: { kind: 'unreachable' } } });
+});
+
 it('an adopted job is left as it is by a cancel, unless it is told to kill it', async () => {
   const spec = { adopt: { host: 'a', ansible_job_id: 'j1.2' } };
   const left = await runWith({
@@ -216,6 +240,26 @@ it('an adopted job is left as it is by a cancel, unless it is told to kill it', 
     },
   });
   expect(killed.ended.sort()).toEqual(['a', 'b', 'c']);
+});
+
+it('with a node that is given up goes what that alone can watch, and nothing else', async () => {
+  const abandonment = { attempt: 1, reason: 'scrap', node: 'n1', hosts: [] };
+  let placement: JobMemo['placement'];
+  const { outcome, ran } = await runWith({
+    node: 'n1',
+    late: ['b'],
+    meanwhile: async ({ signal, memo }) => {
+      placement = (await memo()).placement;
+      await signal('abandon', abandonment);
+    },
+  });
+  expect(placement).toEqual({ node: 'n1', attempt: 1 });
+  expect(ran).toEqual(['b1']);
+  expect(outcome?.targets).toMatchObject({
+    a: { failure: { kind: 'node_lost', message: 'Abandoned: scrap' } },
+    b: { status: 'successful' },
+    c: { failure: { kind: 'node_lost' } },
+  });
 });
 
 // The last one: the test server skips no time any more once an activity was answered that nobody asks for.

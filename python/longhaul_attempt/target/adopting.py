@@ -113,6 +113,7 @@ class _Members:
         self._number, _, launcher = job["job_id"].partition(".")
         self._launcher = int(launcher) if launcher.isdigit() else None
         self._folder = os.path.normpath(_folder(job))
+        self._owners = _owners(_path(job))
         self._snapshot = snapshot
         self._seen = set()
 
@@ -132,6 +133,8 @@ class _Members:
         return sorted(found, key=lambda stat: (stat.start, stat.pid))
 
     def is_wrapper(self, stat):
+        if processes.owner(stat.pid) not in self._owners:
+            return False
         words = processes.command_line(stat.pid)
         at = next((at for at, word in enumerate(words) if word.endswith(b"async_wrapper.py")), None)
         return at is not None and words[at + 1 : at + 2] == [self._number.encode()]
@@ -156,6 +159,14 @@ class _Members:
         if any(b"async_wrapper.py" in word for stat in members for word in processes.command_line(stat.pid)):
             return False  # another job's wrapper lives
         return any(self._folder in _folders_of(stat) for stat in members)
+
+
+def _owners(path):
+    """Whose a job may be: ours, or of whoever has written its file. Anybody can run what looks like its wrapper."""
+    try:
+        return {os.geteuid(), os.stat(path).st_uid}
+    except OSError:
+        return {os.geteuid()}
 
 
 def _folders_of(stat):

@@ -56,7 +56,7 @@ def _look_at(job, scene):
     except folders.Refused as error:
         return {"state": "absent", "message": "%s: %s" % (job.get("dir"), error)}
     except OSError as error:
-        return _running(None, None, False, "unknown: %s" % error)
+        return _running(None, None, False, "unknown: %s" % error, unknown=True)
 
 
 def look_at(folder, marker, scene):
@@ -97,31 +97,33 @@ def _unclaimed(folder):
 
 
 def _by_processes(folder, claim, marker, scene):
-    """(whether it lives, whether it is supervised, what is to be said about that)."""
+    """(whether it lives, None if that can't be seen; whether it is supervised; what is to be said about that)."""
     if claim == "corrupt":
         return scene.carries(marker), False, "its claim can't be read; found by its marker"
     supervisor, ansible = processes.alive(claim["supervisor"]), processes.alive(claim["ansible"])
     if supervisor is None or ansible is None:
-        return True, False, "unknown: whether pid %d still runs can't be seen from here" % claim["ansible"]["pid"]
+        return None, False, _unseen(claim["ansible"])
     if supervisor or ansible:
         return True, supervisor, None if supervisor else "its supervisor is gone; it goes on"
-    return _lives_alone(folder, claim, marker, scene), False, "both that watched it are gone; how it ends won't be known"
-
-
-def _lives_alone(folder, claim, marker, scene):
     if claim["supervisor"]["boot"] != processes.boot_id():
-        return False
+        return False, False, None
     command = evidence.readable(folder, "command.json")
-    return scene.carries(marker) if command is None else processes.alive(command)
+    alone = scene.carries(marker) if command is None else processes.alive(command)
+    return alone, False, "both that watched it are gone; how it ends won't be known" if alone is not None else _unseen(command)
+
+
+def _unseen(process):
+    return "unknown: whether pid %d still runs can't be seen from here" % process["pid"]
 
 
 def _by_files(folder, number, claim, alive, supervised, message):
     if not evidence.exists(folder, "started"):
-        if alive or evidence.last_claim(folder)[0] != number:
-            return {"state": "claimed", **({"message": message} if alive and message else {})}
-        return {"state": "never_began"}
-    if alive:
-        return _running(folder, claim, supervised, message)
+        if alive is None:
+            return {"state": "claimed", "unknown": True, "message": message}
+        is_claimed = alive or evidence.last_claim(folder)[0] != number
+        return {"state": "claimed" if is_claimed else "never_began"}
+    if alive is not False:
+        return _running(folder, claim, supervised, message, unknown=alive is None)
     _settle_module(folder)
     result = evidence.readable(folder, "result.json")
     return _finished(folder, claim, result) if result is not None else _gone(folder, claim)
@@ -140,11 +142,12 @@ def _finished(folder, claim, result):
     return {"state": "finished", "result": {**results.by_others(folder), **result}, **_start(folder, claim)}
 
 
-def _running(folder, claim, supervised, message):
+def _running(folder, claim, supervised, message, unknown=False):
+    """`unknown`: it counts as running, because it can't be seen whether it does (R9)."""
     start = {"started_at": None, "started_monotonic_ns": None, "job_id": None}
     if folder is not None:
         start = _start(folder, claim)
-    return {"state": "running", "supervised": supervised, "message": message, **start}
+    return {"state": "running", "unknown": unknown, "supervised": supervised, "message": message, **start}
 
 
 def _gone(folder, claim):

@@ -7,13 +7,15 @@ import { findRun, memoOf, stepsOf } from './temporal-runs.js';
 
 /**
  * Whether nothing of a closed run lives. One that closed by itself has said so. Of one that was closed in Temporal, and
- * of an attempt that was given up, only the node can tell; where it never comes back, Temporal's retention ends the matter.
+ * of an attempt or host that was given up, only the node can tell; where it never comes back, Temporal's retention ends the matter.
  * One of several steps is over when they are.
  */
 export async function isOver(context: NodeContext, job: JobName, run: WorkflowExecutionInfo): Promise<boolean> {
   const { kind, placement, attempts = [], outcome } = memoOf(run);
   if (kind === 'steps') return areStepsOver(context, job, run.runId);
   const nodes = attempts.filter(({ outcome }) => isNodeLost(outcome)).map(({ node }) => node);
+  const ended = [...attempts.map(({ outcome }) => outcome), ...(outcome === undefined ? [] : [outcome])];
+  if (kind === 'task' && ended.some(hasHostsGivenUp)) nodes.push(null);
   if (outcome === undefined && placement != null) nodes.push(placement.node);
   if (nodes.length === 0) return true;
   // Without a node it was on target hosts: whoever has watched it there knows.
@@ -40,6 +42,16 @@ async function hasWatched({ folders }: NodeContext, { job, runId }: StoredRun): 
 
 function isNodeLost(outcome: Outcome): boolean {
   return outcome.status === 'failed' && outcome.failure.kind === 'node_lost';
+}
+
+/** Whether some of its hosts were not waited for any more. */
+function hasHostsGivenUp(outcome: Outcome): boolean {
+  const { targets = {} } = outcome;
+  const failures = [
+    outcome.status === 'failed' ? outcome.failure : null,
+    ...Object.values(targets).map((result) => result.failure),
+  ];
+  return failures.some((one) => one?.kind === 'unreachable');
 }
 
 /**

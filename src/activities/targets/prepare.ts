@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TargetResult } from '../../job/outcome.js';
 import type { TaskSpec } from '../../job/kinds/task.js';
-import { notStarted, targetsTold, unreachableTold } from '../../job/progress.js';
+import { notStarted, targetsTold, timesTold } from '../../job/progress.js';
 import type { PrepareRequest, TargetPlace, TargetsPlacement, TargetSpec } from '../../job/target-protocol.js';
 import type { NewTask } from '../../targets/calls.js';
 import { refusedHost, UnusableInventoryError, type FoundHost } from '../../targets/found-hosts.js';
@@ -166,7 +166,7 @@ function tell(lifeline: Lifeline, unreached: string[], why: string | null, since
     message,
     unusual: message !== null,
     targets: targetsTold(targets),
-    ...unreachableTold(unreached.map((host) => [host, since ?? Date.now()])),
+    unreachable: timesTold(unreached.map((host) => [host, since ?? Date.now()])),
   });
 }
 

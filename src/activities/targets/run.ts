@@ -3,7 +3,7 @@ import { makeFolder, replaceDurably } from '../../disk/durable.js';
 import { recordOfStep } from '../../ansible/folders.js';
 import { readRecord } from '../../ansible/records.js';
 import { TargetResult } from '../../job/outcome.js';
-import { notStarted, targetsTold, unreachableTold } from '../../job/progress.js';
+import { notStarted, targetsTold, timesTold } from '../../job/progress.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
 import type { TargetPlace, TargetsRef, TargetSpec } from '../../job/target-protocol.js';
 import type { Launch } from '../../targets/calls.js';
@@ -33,31 +33,43 @@ export async function runTargets(
   lifeline: Lifeline,
   { last, since }: { last: RunHeartbeat | undefined; since: number },
 ): Promise<Record<string, TargetResult>> {
-  return context.ledger.while(ref, async () => {
+  const watch = async (): Promise<Record<string, TargetResult>> => {
     await keepSpec(context, ref);
-    const standings = new Map(Object.keys(ref.places).map((host) => [host, standingBefore(last, host)]));
+    const before = (host: string): Standing => standingBefore(last, host, ref.known?.[host]);
+    const standings = new Map(Object.keys(ref.places).map((host) => [host, before(host)]));
     const observe = (host: string) => (standing: Standing) => {
       standings.set(host, standing);
       lifeline.tell(heartbeatOf(standings, Object.keys(ref.places).length));
     };
     const ended = await Promise.all(
       Object.entries(ref.places).map(async ([host, place]) => {
-        const one = { host, place, before: standingBefore(last, host), since };
+        const one = { host, place, before: before(host), since };
         const result = await runOne(context, ref, one, observe(host), lifeline.signal);
-        observe(host)({ result, unreachableSince: null });
+        observe(host)({ result, unreachableSince: null, unclearSince: null });
         return [host, result] as const;
       }),
     );
     context.log.info({ ...keyOf(ref), hosts: ended.length }, 'an attempt on target hosts has ended');
     return Object.fromEntries(ended.map(([host, result]) => [host, shortened(result, ended.length)]));
-  });
+  };
+  // What lives where nobody could look any more is ended by the sweep, once that can be reached (R5).
+  return context.ledger.while(ref, watch, (ended) => !Object.values(ended).some(isGivenUp));
 }
 
-/** As an earlier worker told. */
-function standingBefore(last: RunHeartbeat | undefined, host: string): Standing {
+function isGivenUp({ failure }: TargetResult): boolean {
+  return failure?.kind === 'unreachable';
+}
+
+/** As an earlier worker told, of this activity or of the one in whose place it is. */
+function standingBefore(
+  last: RunHeartbeat | undefined,
+  host: string,
+  known: Partial<TargetResult> | undefined,
+): Standing {
   return {
-    result: { ...notStarted, ...last?.targets?.[host] },
+    result: { ...notStarted, ...known, ...last?.targets?.[host] },
     unreachableSince: Date.parse(last?.unreachable?.[host] ?? '') || null,
+    unclearSince: Date.parse(last?.unclear?.[host] ?? '') || null,
   };
 }
 
@@ -124,9 +136,6 @@ function heartbeatOf(standings: Map<string, Standing>, hosts: number): RunHeartb
   const done = all.filter(([, { result }]) => result.finished_at !== null).length;
   const odd = all.find(([, { result }]) => result.finished_at === null && result.message !== null);
   const starts = all.flatMap(([, { result }]) => result.started_at ?? []).sort();
-  const unreachable = all.flatMap(([host, { unreachableSince }]) =>
-    unreachableSince === null ? [] : [[host, unreachableSince] as const],
-  );
   return {
     started_at: starts[0] ?? null,
     percent: Math.min(99, Math.floor((done / hosts) * 100)),
@@ -135,6 +144,7 @@ function heartbeatOf(standings: Map<string, Standing>, hosts: number): RunHeartb
     message: odd === undefined ? null : `${odd[0]}: ${odd[1].result.message}`,
     unusual: odd !== undefined,
     targets: targetsTold(Object.fromEntries(all.map(([host, { result }]) => [host, result]))),
-    ...unreachableTold(unreachable),
+    unreachable: timesTold(all.map(([host, { unreachableSince }]) => [host, unreachableSince])),
+    unclear: timesTold(all.map(([host, { unclearSince }]) => [host, unclearSince])),
   };
 }

@@ -22,13 +22,14 @@ interface Leftovers {
  * Looks through what this node has watched on target hosts. What nobody waits for any more is ended there (R5); the files of what has
  * ended are removed.
  */
-export async function sweepTargets(context: TargetContext): Promise<void> {
+export async function sweepTargets(context: TargetContext, signal: AbortSignal): Promise<void> {
   const over: LedgerEntry[] = [];
   // What an activity of this worker watches, Temporal tells it itself.
   const swept = (await context.ledger.left()).map(async (entry) => {
     try {
-      if (await isOver(context, entry)) over.push(entry);
+      if (await isOver(context, entry, signal)) over.push(entry);
     } catch (error) {
+      if (signal.aborted) return;
       context.log.error(
         { err: error, ...keyOf(entry) },
         'an attempt on target hosts could not be swept; the next sweep tries again',
@@ -36,7 +37,8 @@ export async function sweepTargets(context: TargetContext): Promise<void> {
     }
   });
   await Promise.all(swept);
-  await cleanUp(context, over);
+  await cleanUp(context, over, signal);
+  if (signal.aborted) return;
   await context.targets.inventories.removeUnused(async () => {
     for (const { spec } of await context.ledger.all()) await wayTo(context, spec);
   });
@@ -46,18 +48,18 @@ export async function sweepTargets(context: TargetContext): Promise<void> {
  * Whether an attempt is over and its job is closed, or has given it up; ends it if nobody waits for it. Of what has ended by itself that
  * changes nothing. What somebody else has started is left as it is.
  */
-async function isOver(context: TargetContext, entry: LedgerEntry): Promise<boolean> {
+async function isOver(context: TargetContext, entry: LedgerEntry, signal: AbortSignal): Promise<boolean> {
   const description = await runOf(context, entry);
   const memo = (description?.memo ?? {}) as Partial<JobMemo>;
   if (description !== undefined && isOpen(description) && !hasMovedOn(memo, entry)) return false;
   if (entry.ended || entry.spec.kind === 'adopt') return true;
-  // Deleted, or Temporal's database is another one: what lives is not ours to judge.
-  if (description === undefined) return false;
+  // Deleted, or Temporal's database is another one: what lives is not ours to judge. Its own records there go after this time, too.
+  if (description === undefined) return context.ledger.isOlder(entry, keptSeconds);
   await endEverywhere(
     context,
     entry,
     { cause: 'terminated', reason: whyOf(description, memo) },
-    AbortSignal.timeout(endTimeoutMs),
+    AbortSignal.any([signal, AbortSignal.timeout(endTimeoutMs)]),
   );
   context.log.warn(keyOf(entry), 'an attempt on target hosts that nobody waits for has ended');
   await context.ledger.markEnded(entry);
@@ -75,28 +77,28 @@ function whyOf(description: WorkflowExecutionDescription, { outcome }: Partial<J
   return `its workflow was closed in Temporal (${description.status.name.toLowerCase()})`;
 }
 
-/** One call for all that can go from a host; where it can't be reached, what is there goes by itself when it has expired. */
-async function cleanUp(context: TargetContext, over: LedgerEntry[]): Promise<void> {
+/** One call for all that can go from a host; where it can't be reached, it goes by itself when it has expired, and isn't asked for then. */
+async function cleanUp(context: TargetContext, over: LedgerEntry[], signal: AbortSignal): Promise<void> {
   const { ledger } = context;
   const { calls } = context.targets;
   const left = new Set<LedgerEntry>();
-  for (const { host, dirs } of (await leftoversOf(context, over)).values()) {
-    const signal = AbortSignal.timeout(endTimeoutMs);
+  const cleanHost = async ({ host, dirs }: Leftovers): Promise<void> => {
     const paths = dirs.map(({ dir }) => dir);
     try {
-      const answer = await calls.clean(host, paths, keptSeconds, signal);
+      const inTime = AbortSignal.any([signal, AbortSignal.timeout(endTimeoutMs)]);
+      const answer = await calls.clean(host, paths, keptSeconds, inTime);
       if (answer.status === 'refused') throw new Error(answer.reason);
       const isClean = (index: number): boolean => answer.status === 'ok' && answer.value[index]?.cleaned === true;
       for (const [index, { entry }] of dirs.entries()) if (!isClean(index)) left.add(entry);
     } catch (error) {
-      context.log.warn(
-        { err: error, host: host.host },
-        'files on a host could not be removed; the next sweep tries again',
-      );
+      const said = 'files on a host could not be removed; the next sweep tries again';
+      if (!signal.aborted) context.log.warn({ err: error, host: host.host }, said);
       for (const { entry } of dirs) left.add(entry);
     }
-  }
-  for (const entry of over) if (!left.has(entry)) await ledger.remove(entry);
+  };
+  await Promise.all([...(await leftoversOf(context, over)).values()].map(cleanHost));
+  for (const entry of over)
+    if (!left.has(entry) || (await ledger.isOlder(entry, keptSeconds))) await ledger.remove(entry);
 }
 
 async function leftoversOf(context: TargetContext, over: LedgerEntry[]): Promise<Map<string, Leftovers>> {

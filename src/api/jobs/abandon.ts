@@ -2,7 +2,7 @@ import { jobIdOf } from '../../job/names.js';
 import { tasksOf } from '../../job/progress.js';
 import { signals, type Abandonment } from '../../job/protocol.js';
 import type { RunEvidence } from '../../job/evidence.js';
-import { unreachableHosts, isFinished, placementOf } from '../../job/state.js';
+import { endedHostsOf, isFinished, placementOf, unclearHosts } from '../../job/state.js';
 import type { ApiContext } from '../context.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode } from '../temporal/connection.js';
@@ -14,7 +14,7 @@ const longEnoughMs = 15_000;
 
 /**
  * Gives a job's attempt up: an operator says that nothing of it is to be waited for (R4). Only where its node is silent, or on those of
- * its hosts that can't be reached; elsewhere a cancel ends it truly.
+ * its hosts that can't be reached or can't see how it stands; elsewhere a cancel ends it truly.
  * @throws Problem `job-finished`, `job-not-placed`, `node-live`, `hosts-reachable`
  */
 export async function abandonJob(context: ApiContext, { run, state }: SeenRun, reason: string): Promise<void> {
@@ -30,21 +30,23 @@ export async function abandonJob(context: ApiContext, { run, state }: SeenRun, r
   }
 }
 
-/** What is given up: all that is on a node that is silent, or those hosts that can't be reached. */
+/** What is given up: what is on a node that is silent, and those hosts of which nobody can tell how it stands. */
 async function abandonmentOf(context: ApiContext, run: RunEvidence, reason: string): Promise<Abandonment> {
   const placement = placementOf(run);
   const jobId = jobIdOf(run.job);
   const node = placement?.node == null ? undefined : await context.nodes.see(placement.node);
+  const attempt = placement?.attempt ?? (run.memo.attempts ?? []).length + 1;
+  const hosts = unclearHosts(run, Date.now() - longEnoughMs);
+  const abandonment = { attempt, reason, hosts, known: endedHostsOf(run) };
   const tasks = tasksOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
-  if (placement?.node != null && node?.live !== true) return { attempt: placement.attempt, reason, tasks };
-  const hosts = unreachableHosts(run, Date.now() - longEnoughMs);
-  if (hosts.length > 0) return { attempt: (run.memo.attempts ?? []).length + 1, reason, hosts };
+  if (placement?.node != null && node?.live !== true) return { ...abandonment, node: placement.node, tasks };
+  if (hosts.length > 0) return abandonment;
   if (placement === null)
     throw new Problem('job-not-placed', `${jobId} is on no node now; there is nothing to abandon. Cancel it instead`);
   if (node === undefined)
     throw new Problem(
       'hosts-reachable',
-      `Each host of ${jobId} could be reached ${longEnoughMs / 1000} seconds ago. Cancel it instead, and its processes are ended`,
+      `Each host of ${jobId} could be reached ${longEnoughMs / 1000} seconds ago, and told how it stands. Cancel it instead, and its processes are ended`,
     );
   throw new Problem(
     'node-live',

@@ -22,6 +22,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "job_name": {"type": "str"},
     "ansible_job_id": {"type": "str"},
     "async_dir": {"type": "str"},
+    "default_async_dir": {"type": "str"},
     "state": {"type": "str", "default": documents.RUNNING, "choices": [documents.RUNNING, *documents.FINAL]},
     "metadata": {"type": "dict"},
     "token": {"type": "str", "no_log": False},
@@ -33,12 +34,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "older_than": {"type": "str", "default": "0"},
 }
 JOB = ["host", "playbook_name", "job_name"]
-STARTED = [*JOB, "ansible_job_id", "async_dir"]
 NEEDS = {
     "load": JOB,
     "reserve": [*JOB, "async_dir"],
-    "save": STARTED,
-    "recover": [*STARTED, "token"],
+    "save": [*JOB, "ansible_job_id", "default_async_dir"],
+    "recover": [*JOB, "ansible_job_id", "async_dir", "token"],
     "remove": [*JOB, "revision"],
 }
 JOB_ID = re.compile(r"j?\d+\.\d+\Z")
@@ -92,7 +92,9 @@ class ActionModule(ActionBase):
         return {"changed": token is not None, "token": token, "document": _shown(document)}
 
     def _save(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
-        job = operations.Job(args["ansible_job_id"], args["async_dir"], args["state"], args["metadata"])
+        job = operations.Job(
+            args["ansible_job_id"], args["async_dir"], args["state"], args["metadata"], args["default_async_dir"]
+        )
         if self._task.check_mode:
             found = storage.get(_key(args))
             is_there = found is not None and found.document["ansible_job_id"] == job.ansible_job_id

@@ -78,8 +78,12 @@ def processes_of(job_id, async_dir):
     """Its wrapper; and without one what it left: what has its directory in the environment, and no other job's wrapper."""
     number = os.fsencode(job_id.partition(".")[0])
     directory = plain(async_dir)
+    owners = {os.geteuid(), owner_of(os.path.join(directory, job_id))}
     wrappers, others, marked = [], set(), {}
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+        # Anybody can run what looks like a wrapper.
+        if owner_of("/proc/%d" % pid) not in owners:
+            continue
         words = words_of(pid, "cmdline")
         at = next((at for at, word in enumerate(words) if word.endswith(WRAPPER)), None)
         if at is None:
@@ -99,6 +103,13 @@ def processes_of(job_id, async_dir):
         if session is not None
     }
     return sorted(pid for pid, left in is_left.items() if left)
+
+
+def owner_of(path):
+    try:
+        return os.stat(path).st_uid
+    except OSError:
+        return None
 
 
 def directories_of(pid):

@@ -38,12 +38,14 @@ class Reservation(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A job that was started, as it is to be recorded. Without `metadata` it keeps what it has."""
+    """A job that was started, as it is to be recorded. Without `metadata` or `async_dir` it keeps what it has."""
 
     ansible_job_id: str
-    async_dir: str
+    async_dir: str | None
     state: str
     metadata: dict[str, Any] | None
+    # Of a job of which none is given or recorded.
+    default_async_dir: str = "~/.ansible_async"
 
 
 def reserve(storage: Storage, key: JobKey, wish: Wish) -> Reservation:
@@ -131,7 +133,10 @@ def _document_of(key: JobKey, job: Job, before: dict[str, Any] | None, token: st
     # The token stays, so that the same job may be saved once more with it.
     reservation = {"token": holder} if holder and (is_same or is_reserved) else None
     metadata = kept if job.metadata is None else job.metadata
-    return job_document(key, job.ansible_job_id, job.async_dir, job.state, metadata, reservation)
+    recorded = before["async_dir"] if before is not None and is_same else None
+    # Where its reservation has it, it was found; whoever saves it later may not know.
+    async_dir = recorded if recorded and reservation else job.async_dir or recorded or job.default_async_dir
+    return job_document(key, job.ansible_job_id, async_dir, job.state, metadata, reservation)
 
 
 def _is_recorded(storage: Storage, found: dict[str, Any], document: dict[str, Any]) -> bool:
