@@ -75,7 +75,10 @@ export function createTargetActivities(context: TargetContext, sweepSoon: () => 
       sweepSoon();
       return results;
     },
-    endTargets: (ref) => watched(({ signal }) => endTargets(context, ref, currentRun(), signal)),
+    endTargets(ref) {
+      const last = lastTold();
+      return watched((lifeline) => endTargets(context, ref, currentRun(), lifeline, last));
+    },
   };
 }
 

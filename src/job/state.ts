@@ -202,7 +202,8 @@ export function closedBy({ as, reason }: RunClose): string {
 
 /** The hosts of the current attempt of which nobody could tell how it stands since then, ms since 1970; as many as were told. */
 export function unclearHosts(run: RunEvidence, since: number): string[] {
-  const told = [...watchingOf(run), activity(run, 'prepareTargets')].map((pending) => pending?.heartbeat);
+  const others = [activity(run, 'prepareTargets'), activity(run, 'endTargets')];
+  const told = [...watchingOf(run), ...others].map((pending) => pending?.heartbeat);
   const hosts = told.flatMap((heartbeat) => Object.entries({ ...heartbeat?.unreachable, ...heartbeat?.unclear }));
   return hosts.filter(([, from]) => Date.parse(from) <= since).map(([host]) => host);
 }

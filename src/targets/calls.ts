@@ -93,7 +93,6 @@ export class TargetCalls {
     isUnreachable,
   );
   private readonly ending = new Gathering<ToEnd, Answer<EndedJob>>(together, isUnreachable);
-  private ends = 0;
   private readonly modules = new Lane(modulesAtOnce);
 
   constructor(private readonly runner: ModuleRunner) {}
@@ -117,7 +116,7 @@ export class TargetCalls {
 
   end(host: TargetHost, job: ToEnd, signal: AbortSignal): Promise<Answer<EndedJob>> {
     // Several calls at a time: each takes as long as the job that resists most.
-    const place = JSON.stringify([keyOfHost(host), isHere(host), this.ends++ % endsAtOnce]);
+    const place = JSON.stringify([keyOfHost(host), isHere(host), Math.floor(Math.random() * endsAtOnce)]);
     return this.ending.ask(
       place,
       job,

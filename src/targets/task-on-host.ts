@@ -15,6 +15,9 @@ const secondInLineMs = 20_000;
 /** For so long a start is tried of which the host can't tell what became of it. */
 const unstartableMs = 120_000;
 
+/** For so long the output of what has ended is asked for on a host that can't be reached. */
+const goneMs = 60_000;
+
 /** What it takes to run a job on hosts. */
 export interface TargetTools {
   calls: TargetCalls;
@@ -72,6 +75,9 @@ export async function runOnHost(
   }
 }
 
+/** Its host can't be reached, or can't see whether anything is left. */
+export class UnclearEndError extends NotEndedError {}
+
 /**
  * Ends a job on its host and verifies it.
  * @throws NotEndedError while something of it is left, or the host can't be reached
@@ -86,13 +92,13 @@ export async function endOnHost(
   const job: ToEnd =
     'dir' in place ? { dir: place.dir, marker, cause, reason, grace } : { adopt: place.adopted, grace };
   const answer = await calls.end(host, job, signal);
-  if (answer.status !== 'ok') throw new NotEndedError(`${host.host}: ${answer.reason}`);
+  if (answer.status !== 'ok') throw new UnclearEndError(`${host.host}: ${answer.reason}`);
   refuseLeft(host.host, answer.value);
   watches.soon(host);
 }
 
 function refuseLeft(host: string, ended: EndedJob): void {
-  if (ended.unknown !== null) throw new NotEndedError(`${host}: ${ended.unknown}`);
+  if (ended.unknown !== null) throw new UnclearEndError(`${host}: ${ended.unknown}`);
   if (ended.left.length === 0) return;
   const named = ended.left.slice(0, 10).map(({ pid, command }) => `pid ${pid} (${command})`);
   throw new NotEndedError(`${host}: ${ended.left.length} process(es) can't be killed: ${named.join(', ')}`);
@@ -109,6 +115,8 @@ class Watcher {
   private unlaunchedSince: number | null = null;
   /** How it ended, while its output is still copied. */
   private ended: TargetResult | null = null;
+  /** How an earlier watcher saw that it ended. */
+  private readonly known: TargetResult | null;
 
   constructor(
     private readonly tools: TargetTools,
@@ -118,6 +126,7 @@ class Watcher {
   ) {
     this.since = task.since;
     this.standing = task.before;
+    this.known = task.before.result.finished_at === null ? null : task.before.result;
     this.result = new Promise((resolve, reject) => {
       this.settle = resolve;
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
@@ -136,15 +145,14 @@ class Watcher {
   }
 
   unseen(reason: string, isReached = false): void {
-    const { finished_at } = this.standing.result;
-    // An earlier watcher has seen how it ended.
-    if (finished_at !== null) return this.settle(this.standing.result);
     const since = this.standing.unreachableSince ?? Date.now();
+    const seenBefore = this.ended ?? this.known;
+    if (seenBefore !== null && Date.now() - since >= goneMs) return this.settle(seenBefore);
     const trouble = isReached ? "can't be looked at" : "can't be reached";
     this.tell({ ...this.standing.result, message: `${trouble}: ${reason}` }, { unreachableSince: since });
     if (Date.now() - since < this.task.unreachableAfterMs) return;
     const message = `Nothing was heard of it since ${new Date(since).toISOString()}: ${reason}`;
-    this.settle(this.ended ?? failed({ kind: 'unreachable', message }, this.standing.result));
+    this.settle(failed({ kind: 'unreachable', message }, this.standing.result));
   }
 
   async seen(look: Look): Promise<void> {
@@ -230,13 +238,13 @@ class Watcher {
     if ('dir' in this.task.place) await this.end('lost', look.why);
     const known = { ansible_job_id: look.job_id, started_at: this.startOf(look.started_at) };
     // Whoever started what was adopted may remove its file at any time.
-    this.settle(this.ended ?? failed({ kind: look.kind, message: look.why }, known));
+    this.settle(this.ended ?? this.known ?? failed({ kind: look.kind, message: look.why }, known));
   }
 
   private async concludeAbsent(): Promise<void> {
     const why = 'its folder on the host is gone, with all that told whether it ran';
     await this.end('lost', why);
-    this.settle(failed({ kind: 'lost', message: why }));
+    this.settle(this.ended ?? this.known ?? failed({ kind: 'lost', message: why }));
   }
 
   private async timeOut(): Promise<void> {
@@ -259,7 +267,8 @@ class Watcher {
       .catch((error: unknown) => {
         if (this.signal.aborted) return;
         this.tools.log.warn({ err: error, host: this.task.host.host }, 'a job on a host is held up; trying again');
-        this.tell({ ...this.standing.result, message: (error as Error).message });
+        const { result, ...since } = this.standing;
+        this.tell({ ...result, message: (error as Error).message }, since);
       })
       .finally(() => {
         this.isActing = false;

@@ -14,7 +14,7 @@ import {
 import type { SearchAttributeValues } from '../job/search-attributes.js';
 import { detailsOf } from './details.js';
 import { tellJob } from './tell-job.js';
-import { hasSearchAttributes, tellsJobOfEndedHosts, tellsOfEndedHosts } from './version.js';
+import { hasSearchAttributes, keepsNodeOfAttempt, tellsJobOfEndedHosts, tellsOfEndedHosts } from './version.js';
 
 /**
  * Where a run shows how it stands: the progress query, the memo (which answers a GET), the search attributes (which answer
@@ -56,7 +56,8 @@ export class Board {
     const before = placement?.attempt === attempt ? placement : null;
     if (before === null) this.milestone = null;
     // Of an attempt in several parts, the node that alone can watch one of them.
-    this.progress.placement = { node: node ?? before?.node ?? null, attempt };
+    const ofOtherPart = node === null && before?.node != null && keepsNodeOfAttempt() ? before.node : null;
+    this.progress.placement = { node: node ?? ofOtherPart, attempt };
     this.progress.stage = 'running';
     this.silence = null;
     upsertMemo({ placement: this.progress.placement, retry_at: null });

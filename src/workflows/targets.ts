@@ -106,7 +106,7 @@ class TargetsJob {
       const goesOn = isPlaced || placed.unreached.length > 0 || open > 1;
       if (goesOn && Object.keys(placed.ended).length > 0) this.board.endedOn(placed.ended);
       if (isPlaced) {
-        node = placed.node;
+        node = placed.node ?? node;
         this.board.placed(placed.node, this.attempt);
         open += 1;
         parts.push(this.watch(placed).then(partEnded));
@@ -140,7 +140,9 @@ class TargetsJob {
       if (!isGivenUp(came)) return { ...came, ended: { ...lost, ...came.ended } };
       preparing.catch(() => undefined);
       scope.cancel();
-      Object.assign(lost, this.notWatched(meantOf(left, came), null, came));
+      const never = { started_at: null };
+      for (const [host, result] of Object.entries(this.notWatched(meantOf(left, came), null, came)))
+        lost[host] = { ...result, ...never };
     }
   }
 

@@ -34,6 +34,11 @@ export function abandonsHosts(): boolean {
   return patched('abandons-hosts');
 }
 
+/** Whether an attempt that is watched in several parts stays with the node that alone can watch one of them. */
+export function keepsNodeOfAttempt(): boolean {
+  return patched('keeps-node-of-attempt');
+}
+
 /** Whether a run that is canceled waits only for those hosts on which it was ended. */
 export function waitsForCanceledHosts(): boolean {
   return patched('waits-for-canceled-hosts');

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TaskSpec } from '../../src/job/kinds/task.js';
 import { JobSpec } from '../../src/job/spec.js';
@@ -174,13 +173,14 @@ needsSshd('a task', () => {
     await targets.service.reaches(job.job_id, 'running');
     await server.stop();
     expect(await targets.service.ended(job.job_id)).toMatchObject({ failure: { kind: 'unreachable' } });
-    await delay(5000); // more than one clean-up
-    expect((await targets.service.get(`/api/v1/jobs/${job.job_id}`)).status).toBe(200);
+    const hasExpired = async (id: string) => (await targets.service.get(`/api/v1/jobs/${id}`)).status === 404;
+    const never = await targets.submit({ command: 'true', hosts: 'ssh-2', unreachable_after: 1, ttl: 1 });
+    await until('one that never came there to have expired', () => hasExpired(never.job_id));
+    expect(await hasExpired(job.job_id)).toBe(false);
     expect(targets.isAlive(pid)).toBe(true);
     await server.start();
     await until('what was given up to be ended', () => !targets.isAlive(pid));
-    const isGone = async () => (await targets.service.get(`/api/v1/jobs/${job.job_id}`)).status === 404;
-    await until('the job to have expired', isGone);
+    await until('the job to have expired', () => hasExpired(job.job_id));
   });
 
   it('that is canceled does not wait for a host where it had ended by itself', async () => {
@@ -320,7 +320,8 @@ needsSshd('a task', () => {
   });
 
   it('of which its host can not tell whether it runs can be abandoned, and is ended when that can tell', async () => {
-    const job = await targets.submit({ command: targets.sleeper('hidden'), hosts: 'ssh-1', name: 'hidden' });
+    const command = targets.sleeper('hidden');
+    const job = await targets.submit({ command, hosts: 'ssh-1', name: 'hidden', timeout: 20 });
     const pid = await targets.pidOf('hidden');
     await targets.service.reaches(job.job_id, 'running');
     const tasks = path.join(targets.targets.folder, 'tasks');
@@ -329,7 +330,11 @@ needsSshd('a task', () => {
     const claim = path.join(tasks, id!, 'claim.1');
     const truth = readFileSync(claim, 'utf8');
     // As after a restart of the container that is its host.
+    const { supervisor, ansible } = JSON.parse(truth) as Record<string, { pid: number }>;
+    for (const { pid } of [supervisor!, ansible!]) signal(pid, 'SIGKILL');
     writeFileSync(claim, truth.replaceAll(/pid:\[\d+\]/g, 'pid:[1]'));
+    const said = async () => (await targets.service.job(job.job_id)).hosts['ssh-1'].message ?? '';
+    await until('its timeout to have passed', async () => (await said()).startsWith('ssh-1: whether'));
     const abandon = () => targets.service.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'restarted' });
     await until('nobody to have known for long enough', async () => (await abandon()).status === 202);
     expect(await targets.service.ended(job.job_id)).toMatchObject({

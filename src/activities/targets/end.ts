@@ -1,9 +1,12 @@
+import { timesTold } from '../../job/progress.js';
+import type { RunHeartbeat } from '../../job/protocol.js';
 import type { TargetsRef } from '../../job/target-protocol.js';
 import { targetMarkerOf } from '../../targets/ids.js';
 import { NotEndedError } from '../../ansible/watch.js';
-import { endOnHost } from '../../targets/task-on-host.js';
+import { endOnHost, UnclearEndError } from '../../targets/task-on-host.js';
 import type { RunInTemporal } from '../context.js';
 import { cancelReason } from '../end.js';
+import type { Lifeline } from '../lifeline.js';
 import { wayTo, type TargetContext } from './context.js';
 
 const namedTroubles = 5;
@@ -16,17 +19,27 @@ export async function endTargets(
   context: TargetContext,
   ref: TargetsRef,
   asking: RunInTemporal,
-  signal: AbortSignal,
+  lifeline: Lifeline,
+  last: RunHeartbeat | undefined,
 ): Promise<void> {
-  await endEverywhere(context, ref, { cause: 'cancel', reason: await cancelReason(context, asking) }, signal);
+  const why = { cause: 'cancel', reason: await cancelReason(context, asking) };
+  await endEverywhere(context, ref, why, lifeline.signal, (hosts) => {
+    const since = (host: string): number => Date.parse(last?.unclear?.[host] ?? '') || Date.now();
+    const unclear = timesTold(hosts.map((host) => [host, since(host)]));
+    lifeline.tell({ started_at: null, tasks_done: 0, message: null, unclear });
+  });
 }
 
-/** @throws NotEndedError that names the hosts where something is left */
+/**
+ * @param tell is told of hosts of which it isn't known whether anything is left
+ * @throws NotEndedError that names the hosts where something is left
+ */
 export async function endEverywhere(
   context: TargetContext,
   { spec, places, run_id, attempt }: TargetsRef,
   why: { cause: string; reason: string },
   signal: AbortSignal,
+  tell: (hosts: string[]) => void = () => undefined,
 ): Promise<void> {
   const way = await wayTo(context, spec);
   const ends = await Promise.allSettled(
@@ -39,8 +52,10 @@ export async function endEverywhere(
       ),
     ),
   );
-  const troubles = ends.flatMap((end) => (end.status === 'rejected' ? [(end.reason as Error).message] : []));
+  const reasons = ends.map((end) => (end.status === 'rejected' ? (end.reason as Error) : null));
+  const troubles = reasons.flatMap((reason) => reason?.message ?? []);
   if (troubles.length === 0) return;
+  tell(Object.keys(places).filter((_, index) => reasons[index] instanceof UnclearEndError));
   const more = troubles.length > namedTroubles ? `; and ${troubles.length - namedTroubles} more` : '';
   throw new NotEndedError(`${troubles.slice(0, namedTroubles).join('; ')}${more}`);
 }

@@ -1,4 +1,7 @@
 import type { WorkflowExecutionDescription } from '@temporalio/client';
+import { Lane } from '../../ansible/agent/lane.js';
+import { readRecord } from '../../ansible/records.js';
+import { TargetResult } from '../../job/outcome.js';
 import type { JobMemo } from '../../job/protocol.js';
 import type { TargetsRef } from '../../job/target-protocol.js';
 import { keyOfHost, type TargetHost } from '../../targets/host.js';
@@ -6,11 +9,12 @@ import type { LedgerEntry } from '../../targets/ledger.js';
 import { keyOf } from '../context.js';
 import { isOpen } from '../engine.js';
 import { runOf } from '../sweep.js';
-import { wayTo, type TargetContext } from './context.js';
+import { filesOf, wayTo, type TargetContext } from './context.js';
 import { endEverywhere } from './end.js';
 import { keptSeconds } from './prepare.js';
 
-const endTimeoutMs = 120_000;
+/** So many hosts at a time; looks at others have the same way. */
+const cleaning = new Lane(8);
 
 /** The folders on a host that can go. */
 interface Leftovers {
@@ -55,15 +59,24 @@ async function isOver(context: TargetContext, entry: LedgerEntry, signal: AbortS
   if (entry.ended || entry.spec.kind === 'adopt') return true;
   // Deleted, or Temporal's database is another one: what lives is not ours to judge. Its own records there go after this time, too.
   if (description === undefined) return context.ledger.isOlder(entry, keptSeconds);
-  await endEverywhere(
-    context,
-    entry,
-    { cause: 'terminated', reason: whyOf(description, memo) },
-    AbortSignal.any([signal, AbortSignal.timeout(endTimeoutMs)]),
-  );
+  const places = await notKnownToHaveEnded(context, entry);
+  const why = { cause: 'terminated', reason: whyOf(description, memo) };
+  await endEverywhere(context, { ...entry, places }, why, signal);
   context.log.warn(keyOf(entry), 'an attempt on target hosts that nobody waits for has ended');
   await context.ledger.markEnded(entry);
   return true;
+}
+
+/** Those of its hosts where this node has not seen how it ended. */
+async function notKnownToHaveEnded(context: TargetContext, entry: LedgerEntry): Promise<LedgerEntry['places']> {
+  const places = await Promise.all(
+    Object.entries(entry.places).map(async ([host, place]) => {
+      const known = await readRecord(filesOf(context, entry, host).folder, 'result.json', TargetResult);
+      const isKnown = known !== undefined && known !== 'corrupt' && known.failure?.kind !== 'unreachable';
+      return isKnown ? [] : [[host, place] as const];
+    }),
+  );
+  return Object.fromEntries(places.flat());
 }
 
 /** Whether the attempt was given up. */
@@ -85,8 +98,7 @@ async function cleanUp(context: TargetContext, over: LedgerEntry[], signal: Abor
   const cleanHost = async ({ host, dirs }: Leftovers): Promise<void> => {
     const paths = dirs.map(({ dir }) => dir);
     try {
-      const inTime = AbortSignal.any([signal, AbortSignal.timeout(endTimeoutMs)]);
-      const answer = await calls.clean(host, paths, keptSeconds, inTime);
+      const answer = await cleaning.through(() => calls.clean(host, paths, keptSeconds, signal), signal);
       if (answer.status === 'refused') throw new Error(answer.reason);
       const isClean = (index: number): boolean => answer.status === 'ok' && answer.value[index]?.cleaned === true;
       for (const [index, { entry }] of dirs.entries()) if (!isClean(index)) left.add(entry);

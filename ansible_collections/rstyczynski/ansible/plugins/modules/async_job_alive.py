@@ -81,15 +81,12 @@ def processes_of(job_id, async_dir):
     owners = {os.geteuid(), owner_of(os.path.join(directory, job_id))}
     wrappers, others, marked = [], set(), {}
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
-        # Anybody can run what looks like a wrapper.
-        if owner_of("/proc/%d" % pid) not in owners:
-            continue
         words = words_of(pid, "cmdline")
         at = next((at for at, word in enumerate(words) if word.endswith(WRAPPER)), None)
         if at is None:
             if directory in directories_of(pid):
                 marked[pid] = session_of(pid)
-        elif words[at + 1 : at + 2] == [number]:
+        elif words[at + 1 : at + 2] == [number] and owner_of("/proc/%d" % pid) in owners:
             wrappers.append(pid)
         else:
             others.add(session_of(pid))
