@@ -14,7 +14,7 @@ export const problems = {
   'job-finished': { status: 409, title: 'The job has finished' },
   'job-not-placed': { status: 409, title: 'The job is on no node' },
   'part-of-a-job': { status: 409, title: 'It is a step of a job' },
-  'hosts-reachable': { status: 409, title: 'All hosts tell how it stands' },
+  'hosts-reachable': { status: 409, title: 'No host has been out of reach for long enough' },
   'node-live': { status: 409, title: 'The node is live' },
   'run-superseded': { status: 409, title: "This run is not the job's latest" },
   'body-too-large': { status: 413, title: 'Body too large' },

@@ -88,7 +88,7 @@ export interface Abandonment {
   node?: string;
   /** These of its hosts. Without them and a node it is all of it. */
   hosts?: string[];
-  /** How it has ended on others, as far as that was told: they may not be there any more. */
+  /** How it stood on its hosts, as far as that was told: those where it has ended may not be there any more. */
   known?: NonNullable<RunHeartbeat['targets']>;
   /** How far it had come when it was last heard of. */
   tasks?: Tasks | null;

@@ -208,10 +208,11 @@ export function unclearHosts(run: RunEvidence, since: number): string[] {
   return hosts.filter(([, from]) => Date.parse(from) <= since).map(([host]) => host);
 }
 
-/** Those where it has ended, and how; as many as were told. */
-export function endedHostsOf(run: RunEvidence): NonNullable<RunHeartbeat['targets']> {
-  const told = watchingOf(run).flatMap(({ heartbeat }) => Object.entries(heartbeat?.targets ?? {}));
-  return Object.fromEntries(told.filter(([, { finished_at = null }]) => finished_at !== null));
+/** How it stands on those that are watched; on as many as were told. */
+export function watchedHosts(run: RunEvidence): NonNullable<RunHeartbeat['targets']> {
+  return Object.assign({}, ...watchingOf(run).map(({ heartbeat }) => heartbeat?.targets)) as NonNullable<
+    RunHeartbeat['targets']
+  >;
 }
 
 /** The activities that watch the current attempt: one on a node, or several on target hosts. */

@@ -31,7 +31,8 @@ export function outcomeOfTargets(
   return failure === undefined ? { status: 'successful', ...ended } : { status: 'failed', failure, ...ended };
 }
 
-function isGivenUp({ failure }: TargetResult): boolean {
+/** Whether it is not known how it ended there: it was not waited for any more. */
+export function isGivenUp({ failure }: TargetResult): boolean {
   return failure?.kind === 'unreachable' || failure?.kind === 'node_lost';
 }
 

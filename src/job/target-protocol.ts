@@ -56,6 +56,8 @@ export interface TargetsRef {
   places: Record<string, TargetPlace>;
   /** RFC 3339: when it was asked for first, with hosts that are given up now. */
   since?: string;
-  /** How it had ended on some of these hosts, as far as that was told then. */
+  /** How it stood on these hosts, as far as that was told then. */
   known?: NonNullable<RunHeartbeat['targets']>;
+  /** Where it was given up: what may live there is to be ended as soon as that can be reached. */
+  left_behind?: Record<string, TargetPlace>;
 }

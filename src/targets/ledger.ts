@@ -22,10 +22,12 @@ const Entry = z.object({
   places: z.record(z.string(), Place),
   /** Whether it is known how it ended; what is left is to clean up. */
   ended: z.boolean(),
+  /** Whether nobody waits for it any more, and what lives of it is to be ended. */
+  given_up: z.boolean().optional(),
 });
 
 /** An attempt, or a part of one, that this node has watched on target hosts. */
-export type LedgerEntry = TargetsRef & { ended: boolean };
+export type LedgerEntry = TargetsRef & { ended: boolean; given_up?: boolean | undefined };
 
 /**
  * What this node has to see to on target hosts until nothing of it is left there, also when nobody asks for it any more: one file
@@ -44,13 +46,17 @@ export class TargetLedger {
     this.watched.set(name, (this.watched.get(name) ?? 0) + 1);
     try {
       const value = await work();
-      if (isOver(value)) await this.markEnded(ref);
+      await (isOver(value) ? this.markEnded(ref) : this.markGivenUp(ref));
       return value;
     } finally {
       const others = (this.watched.get(name) ?? 1) - 1;
       if (others > 0) this.watched.set(name, others);
       else this.watched.delete(name);
     }
+  }
+
+  async markGivenUp(ref: TargetsRef): Promise<void> {
+    await this.write({ ...ref, ended: false, given_up: true });
   }
 
   async markEnded(ref: TargetsRef): Promise<void> {

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { NotEndedError } from '../ansible/watch.js';
 import type { TargetResult } from '../job/outcome.js';
 import { notStarted } from '../job/progress.js';
+import { isGivenUp } from '../job/target-outcome.js';
 import type { Launch, LookedAt, TargetCalls, ToEnd } from './calls.js';
 import type { AdoptedPlace, OwnPlace, TargetHost } from './host.js';
 import type { EndedJob, Look } from './looks.js';
@@ -15,7 +16,7 @@ const secondInLineMs = 20_000;
 /** For so long a start is tried of which the host can't tell what became of it. */
 const unstartableMs = 120_000;
 
-/** For so long the output of what has ended is asked for on a host that can't be reached. */
+/** How long a host is away until what an earlier watcher saw of its end is taken, with the output that is there. */
 const goneMs = 60_000;
 
 /** What it takes to run a job on hosts. */
@@ -126,7 +127,8 @@ class Watcher {
   ) {
     this.since = task.since;
     this.standing = task.before;
-    this.known = task.before.result.finished_at === null ? null : task.before.result;
+    const { result } = task.before;
+    this.known = result.finished_at === null || isGivenUp(result) ? null : result;
     this.result = new Promise((resolve, reject) => {
       this.settle = resolve;
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
@@ -146,16 +148,17 @@ class Watcher {
 
   unseen(reason: string, isReached = false): void {
     const since = this.standing.unreachableSince ?? Date.now();
-    const seenBefore = this.ended ?? this.known;
-    if (seenBefore !== null && Date.now() - since >= goneMs) return this.settle(seenBefore);
+    if (this.known !== null && Date.now() - since >= goneMs) return this.settle(this.known);
     const trouble = isReached ? "can't be looked at" : "can't be reached";
     this.tell({ ...this.standing.result, message: `${trouble}: ${reason}` }, { unreachableSince: since });
     if (Date.now() - since < this.task.unreachableAfterMs) return;
     const message = `Nothing was heard of it since ${new Date(since).toISOString()}: ${reason}`;
-    this.settle(failed({ kind: 'unreachable', message }, this.standing.result));
+    this.settle(this.ended ?? failed({ kind: 'unreachable', message }, this.standing.result));
   }
 
   async seen(look: Look): Promise<void> {
+    const { result, unreachableSince, unclearSince } = this.standing;
+    if (unreachableSince !== null) this.tell({ ...result, message: null }, { unclearSince });
     if ('stdout' in look || 'stderr' in look) await this.task.output.take(look);
     switch (look.state) {
       case 'ready':

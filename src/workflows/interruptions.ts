@@ -11,7 +11,7 @@ export interface GivenUp {
   tasks?: Tasks | null | undefined;
   /** Not the attempt, but these of its hosts. */
   hosts?: string[] | undefined;
-  /** How it has ended on others. */
+  /** How it stood on its hosts. */
   known?: Abandonment['known'];
 }
 

@@ -211,7 +211,14 @@ class TargetsJob {
       if (left.length === 0) return lost;
       this.board.endedOn(lost);
       // Whatever is left of the others ends with the job: the nodes' sweeps go by what was asked for first.
-      ref = { ...ref, places: Object.fromEntries(left), since, ...(ended.known && { known: ended.known }) };
+      const given_up = Object.entries(places).filter(([host]) => host in lost);
+      ref = {
+        ...ref,
+        places: Object.fromEntries(left),
+        left_behind: { ...ref.left_behind, ...Object.fromEntries(given_up) },
+        since,
+        ...(ended.known && { known: ended.known }),
+      };
     }
   }
 
@@ -235,7 +242,7 @@ class TargetsJob {
   }
 
   /** What is said of hosts that are not waited for any more. */
-  private notWatched(hosts: string[], node: string | null, { givenUp, rerun, hosts: named }: GivenUp): Results {
+  private notWatched(hosts: string[], node: string | null, { givenUp, rerun, hosts: named, known }: GivenUp): Results {
     this.isToBeRerun ||= rerun;
     const isLeft = this.spec.kind === 'adopt' && this.interruptions.isCanceled && named === undefined;
     const result: TargetResult = {
@@ -250,7 +257,12 @@ class TargetsJob {
       started_at: this.board.startedAt,
       finished_at: now(),
     };
-    return Object.fromEntries(hosts.map((host) => [host, result]));
+    return Object.fromEntries(
+      hosts.map((host) => {
+        const { ansible_job_id = null, started_at = null } = known?.[host] ?? {};
+        return [host, known === undefined ? result : { ...result, ansible_job_id, started_at }];
+      }),
+    );
   }
 }
 

@@ -268,17 +268,59 @@ needsSshd('a task', () => {
       result: { rc: null },
       hosts: { 'ssh-1': { status: 'successful' }, 'ssh-2': scrapped },
     });
+    const ledger = new TargetLedger(path.join(targets.service.dataDir, 'targets'));
+    await until('that to be on record', async () =>
+      (await ledger.all()).some(({ run_id, given_up }) => run_id === both.run_id && given_up === true),
+    );
+    await targets.service.delete(`/api/v1/jobs/${both.job_id}`);
     expect(targets.isAlive(pid)).toBe(true);
     await server.start();
     await until('what was given up to be ended', () => !targets.isAlive(pid));
     expect(targets.lines('half')).toEqual(['begin', 'end']);
   });
 
+  it('is ended where it was given up while it goes on elsewhere', async () => {
+    const server = targets.targets.serverOf('ssh-2');
+    const sleeps = (name: string) =>
+      `case $SSH_CONNECTION in *" 127.0.0.2 "*) ${targets.sleeper(name)};; *) ${targets.gated(name)};; esac`;
+    const submit = (name: string, more: object) =>
+      targets.submit({ command: sleeps(name), hosts: 'ssh-1,ssh-2', name, ...more });
+    const [short, long] = [await submit('short-patience', { unreachable_after: 3 }), await submit('long-patience', {})];
+    const pids = [await targets.pidOf('short-patience'), await targets.pidOf('long-patience')];
+    const onSecond = async (id: string) => (await targets.service.job(id)).hosts['ssh-2'];
+    await until('its id', async () => (await onSecond(long.job_id))?.ansible_job_id != null);
+    const { ansible_job_id } = await onSecond(long.job_id);
+    await server.stop();
+    const abandon = () => targets.service.post(`/api/v1/jobs/${long.job_id}/abandon`, { reason: 'scrap' });
+    await until('it to be out of reach', async () => {
+      const { status, body } = await abandon();
+      if (status === 409) expect(body.detail).toMatch(/tells how it stands|ssh-2 can be given up when/);
+      return status === 202;
+    });
+    for (const { job_id } of [short, long])
+      await until('one to be given up', async () => (await onSecond(job_id))?.failure?.kind === 'unreachable');
+    expect(await onSecond(long.job_id)).toMatchObject({ ansible_job_id });
+    expect(pids.map((pid) => targets.isAlive(pid))).toEqual([true, true]);
+    await server.start();
+    await until('what was given up to be ended', () => !pids.some((pid) => targets.isAlive(pid)));
+    for (const name of ['short-patience', 'long-patience']) targets.open(name);
+    for (const { job_id } of [short, long]) {
+      const ended = await targets.service.ended(job_id);
+      expect(ended).toMatchObject({ status: 'failed', hosts: { 'ssh-1': { status: 'successful' } } });
+    }
+  });
+
   it('that is canceled and abandoned is over where its host can be reached', async () => {
     const server = targets.targets.serverOf('ssh-2');
-    const job = await targets.submit({ command: targets.gated('over'), hosts: 'ssh-1,ssh-2', name: 'over' });
-    await until('both to have begun', () => targets.lines('over').length === 2);
-    await server.stop();
+    const command = `case $SSH_CONNECTION in *" 127.0.0.3 "*) ;; *) ${targets.gated('over')};; esac`;
+    const job = await targets.submit({ command, hosts: 'ssh-1,ssh-2,ssh-3', name: 'over' });
+    await until('two to have begun', () => targets.lines('over').length === 2);
+    await until('one to have ended', async () => {
+      const { hosts } = await targets.service.job(job.job_id);
+      return hosts['ssh-3']?.status === 'successful';
+    });
+    const others = [server, targets.targets.serverOf('ssh-3')];
+    for (const each of others) await each.stop();
     await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`);
     await until('it to wait for its host', async () => {
       const { hosts, status } = await targets.service.job(job.job_id);
@@ -290,9 +332,13 @@ needsSshd('a task', () => {
     });
     expect(await targets.service.ended(job.job_id)).toMatchObject({
       status: 'failed',
-      hosts: { 'ssh-1': { status: 'canceled' }, 'ssh-2': { failure: { kind: 'unreachable' } } },
+      hosts: {
+        'ssh-1': { status: 'canceled' },
+        'ssh-2': { failure: { kind: 'unreachable' } },
+        'ssh-3': { status: 'successful' },
+      },
     });
-    await server.start();
+    for (const each of others) await each.start();
   });
 
   it('of which Temporal knows nothing is remembered for 30 days, also where its host is not there', async () => {

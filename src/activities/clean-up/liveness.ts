@@ -1,9 +1,7 @@
-import { existsSync } from 'node:fs';
 import type { WorkflowExecutionInfo } from '@temporalio/client';
-import type { Failure } from '../../job/failure.js';
 import type { JobName } from '../../job/names.js';
-import type { Outcome, TargetResult } from '../../job/outcome.js';
-import { hostFilesOf } from '../../store/host-files.js';
+import type { Outcome } from '../../job/outcome.js';
+import { isGivenUp } from '../../job/target-outcome.js';
 import type { StoredRun } from '../../store/run-folders.js';
 import type { NodeContext } from '../context.js';
 import { findRun, memoOf, stepsOf } from './temporal-runs.js';
@@ -17,26 +15,18 @@ export async function isOver(context: NodeContext, job: JobName, run: WorkflowEx
   const { kind, placement, attempts = [], outcome } = memoOf(run);
   if (kind === 'steps') return areStepsOver(context, job, run.runId);
   const nodes = attempts.filter(({ outcome }) => isNodeLost(outcome)).map(({ node }) => node);
-  if (outcome === undefined && placement != null) nodes.push(placement.node);
-  // Where nothing was placed, nothing was started.
   const isOnHosts = kind === 'task' && placement != null;
-  const attemptsGivenUp = isOnHosts ? attempts.filter(({ outcome }) => failureOf(outcome)?.kind === 'unreachable') : [];
-  const hostsGivenUp = isOnHosts ? Object.entries(outcome?.targets ?? {}).filter(isGivenUp) : [];
-  if (attemptsGivenUp.length + hostsGivenUp.length > 0) nodes.push(null);
+  if (isOnHosts && Object.values(outcome?.targets ?? {}).some(isGivenUp)) nodes.push(null);
+  if (outcome === undefined && placement != null) nodes.push(placement.node);
   if (nodes.length === 0) return true;
+  // Without a node it was on target hosts: whoever has watched it there knows.
   const known = await findRun(context, job, run.runId);
   if (known === undefined) return true;
   const stored: StoredRun = { job, runId: known.evidenceRunId };
-  // Without a node it was on target hosts: whoever has watched those that were given up knows.
-  const watched = await context.folders.attempts(job, stored.runId);
-  const isHere = (node: string | null): boolean => (node === null ? watched.length > 0 : node === context.nodeId);
-  const folders = watched.map((attempt) => context.attempts.folderOf({ ...job, runId: stored.runId, attempt }));
-  const hasWatched = (host: string): boolean => folders.some((folder) => existsSync(hostFilesOf(folder, host).folder));
-  const isKnownHere =
-    nodes.every(isHere) &&
-    attemptsGivenUp.every(({ attempt, outcome }) => outcome.started_at === null || watched.includes(attempt)) &&
-    hostsGivenUp.every(([host, { started_at }]) => started_at === null || hasWatched(host));
-  return isKnownHere && !(await mayLive(context, stored));
+  const isHere = (node: string | null): boolean | Promise<boolean> =>
+    node === null ? hasWatched(context, stored) : node === context.nodeId;
+  for (const node of nodes) if (!(await isHere(node))) return false;
+  return !(await mayLive(context, stored));
 }
 
 async function areStepsOver(context: NodeContext, job: JobName, runId: string): Promise<boolean> {
@@ -47,17 +37,12 @@ async function areStepsOver(context: NodeContext, job: JobName, runId: string): 
   return true;
 }
 
+async function hasWatched({ folders }: NodeContext, { job, runId }: StoredRun): Promise<boolean> {
+  return (await folders.attempts(job, runId)).length > 0;
+}
+
 function isNodeLost(outcome: Outcome): boolean {
-  return failureOf(outcome)?.kind === 'node_lost';
-}
-
-function failureOf(outcome: Outcome): Failure | null {
-  return outcome.status === 'failed' ? outcome.failure : null;
-}
-
-/** Whether it was not waited for any more on a host. */
-function isGivenUp([, { failure }]: [string, TargetResult]): boolean {
-  return failure?.kind === 'unreachable' || failure?.kind === 'node_lost';
+  return outcome.status === 'failed' && outcome.failure.kind === 'node_lost';
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Lane } from '../../ansible/agent/lane.js';
 import { timesTold } from '../../job/progress.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
 import type { TargetsRef } from '../../job/target-protocol.js';
@@ -8,6 +9,7 @@ import type { RunInTemporal } from '../context.js';
 import { cancelReason } from '../end.js';
 import type { Lifeline } from '../lifeline.js';
 import { wayTo, type TargetContext } from './context.js';
+import { placesToEnd } from './known-ends.js';
 
 const namedTroubles = 5;
 
@@ -23,15 +25,18 @@ export async function endTargets(
   last: RunHeartbeat | undefined,
 ): Promise<void> {
   const why = { cause: 'cancel', reason: await cancelReason(context, asking) };
-  await endEverywhere(context, ref, why, lifeline.signal, (hosts) => {
+  const places = await placesToEnd(context, ref);
+  const tell = (hosts: string[]): void => {
     const since = (host: string): number => Date.parse(last?.unclear?.[host] ?? '') || Date.now();
     const unclear = timesTold(hosts.map((host) => [host, since(host)]));
     lifeline.tell({ started_at: null, tasks_done: 0, message: null, unclear });
-  });
+  };
+  await endEverywhere(context, { ...ref, places }, why, lifeline.signal, { tell });
 }
 
 /**
- * @param tell is told of hosts of which it isn't known whether anything is left
+ * @param options.tell is told of hosts of which it isn't known whether anything is left
+ * @param options.lane where each host waits for its turn
  * @throws NotEndedError that names the hosts where something is left
  */
 export async function endEverywhere(
@@ -39,23 +44,21 @@ export async function endEverywhere(
   { spec, places, run_id, attempt }: TargetsRef,
   why: { cause: string; reason: string },
   signal: AbortSignal,
-  tell: (hosts: string[]) => void = () => undefined,
+  { tell, lane }: { tell?: (hosts: string[]) => void; lane?: Lane } = {},
 ): Promise<void> {
   const way = await wayTo(context, spec);
   const ends = await Promise.allSettled(
-    Object.entries(places).map(([host, place]) =>
-      endOnHost(
-        context.targets,
-        { host: { ...way, host, local: place.local }, place, marker: targetMarkerOf({ host, runId: run_id, attempt }) },
-        { ...why, graceMs: context.killGraceMs },
-        signal,
-      ),
-    ),
+    Object.entries(places).map(([host, place]) => {
+      const marker = targetMarkerOf({ host, runId: run_id, attempt });
+      const job = { host: { ...way, host, local: place.local }, place, marker };
+      const end = () => endOnHost(context.targets, job, { ...why, graceMs: context.killGraceMs }, signal);
+      return lane === undefined ? end() : lane.through(end, signal);
+    }),
   );
   const reasons = ends.map((end) => (end.status === 'rejected' ? (end.reason as Error) : null));
   const troubles = reasons.flatMap((reason) => reason?.message ?? []);
   if (troubles.length === 0) return;
-  tell(Object.keys(places).filter((_, index) => reasons[index] instanceof UnclearEndError));
+  tell?.(Object.keys(places).filter((_, index) => reasons[index] instanceof UnclearEndError));
   const more = troubles.length > namedTroubles ? `; and ${troubles.length - namedTroubles} more` : '';
   throw new NotEndedError(`${troubles.slice(0, namedTroubles).join('; ')}${more}`);
 }

@@ -3,6 +3,7 @@ import { makeFolder, replaceDurably } from '../../disk/durable.js';
 import { recordOfStep } from '../../ansible/folders.js';
 import { readRecord } from '../../ansible/records.js';
 import { TargetResult } from '../../job/outcome.js';
+import { isGivenUp } from '../../job/target-outcome.js';
 import { notStarted, targetsTold, timesTold } from '../../job/progress.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
 import type { TargetPlace, TargetsRef, TargetSpec } from '../../job/target-protocol.js';
@@ -35,6 +36,8 @@ export async function runTargets(
 ): Promise<Record<string, TargetResult>> {
   const watch = async (): Promise<Record<string, TargetResult>> => {
     await keepSpec(context, ref);
+    const { left_behind: leftBehind } = ref;
+    if (leftBehind !== undefined) await context.ledger.markGivenUp({ ...ref, places: leftBehind });
     const before = (host: string): Standing => standingBefore(last, host, ref.known?.[host]);
     const standings = new Map(Object.keys(ref.places).map((host) => [host, before(host)]));
     const observe = (host: string) => (standing: Standing) => {
@@ -46,6 +49,9 @@ export async function runTargets(
         const one = { host, place, before: before(host), since };
         const result = await runOne(context, ref, one, observe(host), lifeline.signal);
         observe(host)({ result, unreachableSince: null, unclearSince: null });
+        // The others may go on for long.
+        if (isGivenUp(result) && Object.keys(ref.places).length > 1)
+          await context.ledger.markGivenUp({ ...ref, places: { [host]: place } });
         return [host, result] as const;
       }),
     );
@@ -54,10 +60,6 @@ export async function runTargets(
   };
   // What lives where nobody could look any more is ended by the sweep, once that can be reached (R5).
   return context.ledger.while(ref, watch, (ended) => !Object.values(ended).some(isGivenUp));
-}
-
-function isGivenUp({ failure }: TargetResult): boolean {
-  return failure?.kind === 'unreachable';
 }
 
 /** As an earlier worker told, of this activity or of the one in whose place it is. */

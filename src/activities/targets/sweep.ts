@@ -1,7 +1,6 @@
+import { setMaxListeners } from 'node:events';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { Lane } from '../../ansible/agent/lane.js';
-import { readRecord } from '../../ansible/records.js';
-import { TargetResult } from '../../job/outcome.js';
 import type { JobMemo } from '../../job/protocol.js';
 import type { TargetsRef } from '../../job/target-protocol.js';
 import { keyOfHost, type TargetHost } from '../../targets/host.js';
@@ -9,12 +8,15 @@ import type { LedgerEntry } from '../../targets/ledger.js';
 import { keyOf } from '../context.js';
 import { isOpen } from '../engine.js';
 import { runOf } from '../sweep.js';
-import { filesOf, wayTo, type TargetContext } from './context.js';
+import { wayTo, type TargetContext } from './context.js';
 import { endEverywhere } from './end.js';
+import { placesToEnd } from './known-ends.js';
 import { keptSeconds } from './prepare.js';
 
 /** So many hosts at a time; looks at others have the same way. */
-const cleaning = new Lane(8);
+const lane = new Lane(8);
+/** What has had no turn then, has it in another sweep: hosts that don't answer must not keep others waiting. */
+const roundMs = 120_000;
 
 /** The folders on a host that can go. */
 interface Leftovers {
@@ -26,10 +28,12 @@ interface Leftovers {
  * Looks through what this node has watched on target hosts. What nobody waits for any more is ended there (R5); the files of what has
  * ended are removed.
  */
-export async function sweepTargets(context: TargetContext, signal: AbortSignal): Promise<void> {
+export async function sweepTargets(context: TargetContext, ending: AbortSignal): Promise<void> {
+  const signal = AbortSignal.any([ending, AbortSignal.timeout(roundMs)]);
+  setMaxListeners(0, signal);
   const over: LedgerEntry[] = [];
   // What an activity of this worker watches, Temporal tells it itself.
-  const swept = (await context.ledger.left()).map(async (entry) => {
+  const swept = shuffled(await context.ledger.left()).map(async (entry) => {
     try {
       if (await isOver(context, entry, signal)) over.push(entry);
     } catch (error) {
@@ -41,8 +45,8 @@ export async function sweepTargets(context: TargetContext, signal: AbortSignal):
     }
   });
   await Promise.all(swept);
-  await cleanUp(context, over, signal);
-  if (signal.aborted) return;
+  await cleanUp(context, shuffled(over), signal);
+  if (ending.aborted) return;
   await context.targets.inventories.removeUnused(async () => {
     for (const { spec } of await context.ledger.all()) await wayTo(context, spec);
   });
@@ -55,28 +59,29 @@ export async function sweepTargets(context: TargetContext, signal: AbortSignal):
 async function isOver(context: TargetContext, entry: LedgerEntry, signal: AbortSignal): Promise<boolean> {
   const description = await runOf(context, entry);
   const memo = (description?.memo ?? {}) as Partial<JobMemo>;
-  if (description !== undefined && isOpen(description) && !hasMovedOn(memo, entry)) return false;
+  const isWaitedFor = description !== undefined && isOpen(description) && !hasMovedOn(memo, entry);
+  if (isWaitedFor && entry.given_up !== true) return false;
   if (entry.ended || entry.spec.kind === 'adopt') return true;
-  // Deleted, or Temporal's database is another one: what lives is not ours to judge. Its own records there go after this time, too.
-  if (description === undefined) return context.ledger.isOlder(entry, keptSeconds);
-  const places = await notKnownToHaveEnded(context, entry);
+  if (description === undefined) {
+    // Its records on hosts go after this time, too.
+    if (await context.ledger.isOlder(entry, keptSeconds)) return true;
+    // Deleted, or Temporal's database is another one: what lives is not ours to judge.
+    if (entry.given_up !== true) return false;
+  } else if (entry.given_up !== true) await context.ledger.markGivenUp(entry);
+  const places = await placesToEnd(context, entry);
   const why = { cause: 'terminated', reason: whyOf(description, memo) };
-  await endEverywhere(context, { ...entry, places }, why, signal);
+  await endEverywhere(context, { ...entry, places }, why, signal, { lane });
   context.log.warn(keyOf(entry), 'an attempt on target hosts that nobody waits for has ended');
   await context.ledger.markEnded(entry);
   return true;
 }
 
-/** Those of its hosts where this node has not seen how it ended. */
-async function notKnownToHaveEnded(context: TargetContext, entry: LedgerEntry): Promise<LedgerEntry['places']> {
-  const places = await Promise.all(
-    Object.entries(entry.places).map(async ([host, place]) => {
-      const known = await readRecord(filesOf(context, entry, host).folder, 'result.json', TargetResult);
-      const isKnown = known !== undefined && known !== 'corrupt' && known.failure?.kind !== 'unreachable';
-      return isKnown ? [] : [[host, place] as const];
-    }),
-  );
-  return Object.fromEntries(places.flat());
+/** Another order each time, so that nobody is always the last. */
+function shuffled<T>(all: T[]): T[] {
+  return all
+    .map((one) => ({ one, rank: Math.random() }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ one }) => one);
 }
 
 /** Whether the attempt was given up. */
@@ -84,8 +89,9 @@ function hasMovedOn({ attempts = [] }: Partial<JobMemo>, { attempt }: TargetsRef
   return attempts.some((record) => record.attempt === attempt);
 }
 
-function whyOf(description: WorkflowExecutionDescription, { outcome }: Partial<JobMemo>): string {
-  if (isOpen(description)) return 'its workflow has gone on without this attempt';
+function whyOf(description: WorkflowExecutionDescription | undefined, { outcome }: Partial<JobMemo>): string {
+  if (description === undefined) return 'its job had been given up';
+  if (isOpen(description)) return 'its workflow has gone on without it';
   if (outcome !== undefined) return 'its job had been given up';
   return `its workflow was closed in Temporal (${description.status.name.toLowerCase()})`;
 }
@@ -98,7 +104,7 @@ async function cleanUp(context: TargetContext, over: LedgerEntry[], signal: Abor
   const cleanHost = async ({ host, dirs }: Leftovers): Promise<void> => {
     const paths = dirs.map(({ dir }) => dir);
     try {
-      const answer = await cleaning.through(() => calls.clean(host, paths, keptSeconds, signal), signal);
+      const answer = await lane.through(() => calls.clean(host, paths, keptSeconds, signal), signal);
       if (answer.status === 'refused') throw new Error(answer.reason);
       const isClean = (index: number): boolean => answer.status === 'ok' && answer.value[index]?.cleaned === true;
       for (const [index, { entry }] of dirs.entries()) if (!isClean(index)) left.add(entry);

@@ -2,7 +2,7 @@ import { jobIdOf } from '../../job/names.js';
 import { tasksOf } from '../../job/progress.js';
 import { signals, type Abandonment } from '../../job/protocol.js';
 import type { RunEvidence } from '../../job/evidence.js';
-import { endedHostsOf, isFinished, placementOf, unclearHosts } from '../../job/state.js';
+import { isFinished, placementOf, unclearHosts, watchedHosts } from '../../job/state.js';
 import type { ApiContext } from '../context.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode } from '../temporal/connection.js';
@@ -36,20 +36,34 @@ async function abandonmentOf(context: ApiContext, run: RunEvidence, reason: stri
   const jobId = jobIdOf(run.job);
   const node = placement?.node == null ? undefined : await context.nodes.see(placement.node);
   const attempt = placement?.attempt ?? (run.memo.attempts ?? []).length + 1;
-  const hosts = unclearHosts(run, Date.now() - longEnoughMs);
-  const abandonment = { attempt, reason, hosts, known: endedHostsOf(run) };
+  const known = watchedHosts(run);
+  const isOver = (host: string): boolean => known[host]?.finished_at != null && known[host].status !== 'canceled';
+  const unclearSince = (time: number): string[] => unclearHosts(run, time).filter((host) => !isOver(host));
+  const hosts = unclearSince(Date.now() - longEnoughMs);
+  const abandonment = { attempt, reason, hosts, known };
+  const instead = run.cancelRequested
+    ? 'It is being canceled: its processes are ended'
+    : 'Cancel it instead, and its processes are ended';
   const tasks = tasksOf(run.activities.find(({ type }) => type === 'run')?.heartbeat);
   if (placement?.node != null && node?.live !== true) return { ...abandonment, node: placement.node, tasks };
   if (hosts.length > 0) return abandonment;
+  const [host] = unclearSince(Date.now());
+  if (host !== undefined)
+    throw new Problem(
+      'hosts-reachable',
+      `${host} can be given up when nobody could tell for ${longEnoughMs / 1000} seconds how ${jobId} stands there. Repeat the request then`,
+    );
+  if (run.memo.kind === 'steps')
+    throw new Problem(
+      'job-not-placed',
+      `${jobId} runs nothing itself. Abandon the step that is in the way: ${jobId}:<step>`,
+    );
   if (placement === null)
     throw new Problem('job-not-placed', `${jobId} is on no node now; there is nothing to abandon. Cancel it instead`);
   if (node === undefined)
     throw new Problem(
       'hosts-reachable',
-      `Each host of ${jobId} could be reached ${longEnoughMs / 1000} seconds ago, and told how it stands. Cancel it instead, and its processes are ended`,
+      `Each host that ${jobId} is on can be reached, and tells how it stands. ${instead}`,
     );
-  throw new Problem(
-    'node-live',
-    `Node ${placement.node} is live: it was heard of at ${node.lastSeen}. Cancel ${jobId} instead, and its processes are ended`,
-  );
+  throw new Problem('node-live', `Node ${placement.node} is live: it was heard of at ${node.lastSeen}. ${instead}`);
 }

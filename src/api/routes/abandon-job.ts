@@ -19,7 +19,7 @@ const route = createRoute({
   summary: 'Give a job up whose node or hosts are gone for good',
   description:
     'For a job whose node stays away, and for a task of which hosts have been out of reach for 15 seconds at least, or could not tell for so long whether it runs: these alone. It fails with `node_lost`, a task that lives on its hosts with `unreachable`, unless ' +
-    'its `retry` has that on its list. What may still run there is ended when the node or the host comes back, for 30 days, unless the job was deleted before.',
+    'its `retry` has that on its list. What may still run there is ended when the node comes back, unless the job was deleted before, or when the host does, for 30 days.',
   ...requireScope('admin', limitBody, requireJson({ optional: false })),
   request: {
     params: JobIdParameter,

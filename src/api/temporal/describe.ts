@@ -55,7 +55,7 @@ async function evidenceOf(engine: Temporal, job: JobName, description: Descripti
     cancelRequested: description.workflowExtendedInfo?.cancelRequested ?? false,
     memo,
     activities: await Promise.all(
-      (description.pendingActivities ?? []).map((activity) => pendingActivity(engine, activity)),
+      (description.pendingActivities ?? []).filter(isAskedFor).map((activity) => pendingActivity(engine, activity)),
     ),
     failingTask: fails ? await failureOfWorkflowTask(engine, job, runId) : null,
   };
@@ -108,6 +108,11 @@ export function closedAs(
     default:
       return 'other';
   }
+}
+
+/** What the workflow has called back may take a while to learn it. */
+function isAskedFor({ state }: temporal.api.workflow.v1.IPendingActivityInfo): boolean {
+  return state !== PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED;
 }
 
 async function pendingActivity(
