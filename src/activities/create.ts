@@ -67,7 +67,12 @@ export function createTargetActivities(context: TargetContext, sweepSoon: () => 
         // Hosts tell only what changes; a milestone is due all the same.
         const again = setInterval(() => latest !== undefined && tell(latest), milestonesMs);
         try {
-          return await runTargets(context, ref, { tell, signal: lifeline.signal }, { last, since });
+          return await runTargets(
+            context,
+            ref,
+            { tell, signal: lifeline.signal },
+            { last, since, asking: currentRun() },
+          );
         } finally {
           clearInterval(again);
         }

@@ -22,12 +22,14 @@ const Entry = z.object({
   places: z.record(z.string(), Place),
   /** Whether it is known how it ended; what is left is to clean up. */
   ended: z.boolean(),
-  /** Whether nobody waits for it any more, and what lives of it is to be ended. */
-  given_up: z.boolean().optional(),
+  /** The run in Temporal that doesn't wait for it any more; one that continues that after a Reset may. */
+  given_up_by: z.string().optional(),
+  /** Hosts where it was ended since. */
+  ended_on: z.array(z.string()).optional(),
 });
 
 /** An attempt, or a part of one, that this node has watched on target hosts. */
-export type LedgerEntry = TargetsRef & { ended: boolean; given_up?: boolean | undefined };
+export type LedgerEntry = TargetsRef & Pick<z.infer<typeof Entry>, 'ended' | 'given_up_by' | 'ended_on'>;
 
 /**
  * What this node has to see to on target hosts until nothing of it is left there, also when nobody asks for it any more: one file
@@ -46,7 +48,7 @@ export class TargetLedger {
     this.watched.set(name, (this.watched.get(name) ?? 0) + 1);
     try {
       const value = await work();
-      await (isOver(value) ? this.markEnded(ref) : this.markGivenUp(ref));
+      if (isOver(value)) await this.markEnded(ref);
       return value;
     } finally {
       const others = (this.watched.get(name) ?? 1) - 1;
@@ -55,8 +57,13 @@ export class TargetLedger {
     }
   }
 
-  async markGivenUp(ref: TargetsRef): Promise<void> {
-    await this.write({ ...ref, ended: false, given_up: true });
+  /** What lives of it is to be ended. @param by the run in Temporal that says so */
+  async markGivenUp(ref: TargetsRef, by: string): Promise<void> {
+    await this.write({ ...ref, ended: false, given_up_by: by });
+  }
+
+  async markEndedOn(entry: LedgerEntry, hosts: string[]): Promise<void> {
+    if (hosts.length > 0) await this.write({ ...entry, ended_on: [...(entry.ended_on ?? []), ...hosts] });
   }
 
   async markEnded(ref: TargetsRef): Promise<void> {

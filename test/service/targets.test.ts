@@ -270,7 +270,7 @@ needsSshd('a task', () => {
     });
     const ledger = new TargetLedger(path.join(targets.service.dataDir, 'targets'));
     await until('that to be on record', async () =>
-      (await ledger.all()).some(({ run_id, given_up }) => run_id === both.run_id && given_up === true),
+      (await ledger.all()).some(({ run_id, given_up_by }) => run_id === both.run_id && given_up_by !== undefined),
     );
     await targets.service.delete(`/api/v1/jobs/${both.job_id}`);
     expect(targets.isAlive(pid)).toBe(true);
@@ -279,7 +279,7 @@ needsSshd('a task', () => {
     expect(targets.lines('half')).toEqual(['begin', 'end']);
   });
 
-  it('is ended where it was given up while it goes on elsewhere', async () => {
+  it('is ended where it was abandoned while it goes on elsewhere, and where it was out of reach when it has ended', async () => {
     const server = targets.targets.serverOf('ssh-2');
     const sleeps = (name: string) =>
       `case $SSH_CONNECTION in *" 127.0.0.2 "*) ${targets.sleeper(name)};; *) ${targets.gated(name)};; esac`;
@@ -302,12 +302,13 @@ needsSshd('a task', () => {
     expect(await onSecond(long.job_id)).toMatchObject({ ansible_job_id });
     expect(pids.map((pid) => targets.isAlive(pid))).toEqual([true, true]);
     await server.start();
-    await until('what was given up to be ended', () => !pids.some((pid) => targets.isAlive(pid)));
+    await until('what was abandoned to be ended', () => !targets.isAlive(pids[1]!));
     for (const name of ['short-patience', 'long-patience']) targets.open(name);
     for (const { job_id } of [short, long]) {
       const ended = await targets.service.ended(job_id);
       expect(ended).toMatchObject({ status: 'failed', hosts: { 'ssh-1': { status: 'successful' } } });
     }
+    await until('what was out of reach for too long to be ended', () => !targets.isAlive(pids[0]!));
   });
 
   it('that is canceled and abandoned is over where its host can be reached', async () => {

@@ -36,6 +36,7 @@ export async function endTargets(
 
 /**
  * @param options.tell is told of hosts of which it isn't known whether anything is left
+ * @param options.ended is told of each host where nothing is left
  * @param options.lane where each host waits for its turn
  * @throws NotEndedError that names the hosts where something is left
  */
@@ -44,14 +45,17 @@ export async function endEverywhere(
   { spec, places, run_id, attempt }: TargetsRef,
   why: { cause: string; reason: string },
   signal: AbortSignal,
-  { tell, lane }: { tell?: (hosts: string[]) => void; lane?: Lane } = {},
+  { tell, ended, lane }: { tell?: (hosts: string[]) => void; ended?: (host: string) => void; lane?: Lane } = {},
 ): Promise<void> {
   const way = await wayTo(context, spec);
   const ends = await Promise.allSettled(
     Object.entries(places).map(([host, place]) => {
       const marker = targetMarkerOf({ host, runId: run_id, attempt });
       const job = { host: { ...way, host, local: place.local }, place, marker };
-      const end = () => endOnHost(context.targets, job, { ...why, graceMs: context.killGraceMs }, signal);
+      const end = async (): Promise<void> => {
+        await endOnHost(context.targets, job, { ...why, graceMs: context.killGraceMs }, signal);
+        ended?.(host);
+      };
       return lane === undefined ? end() : lane.through(end, signal);
     }),
   );

@@ -12,7 +12,7 @@ import { targetIdOf, targetMarkerOf } from '../../targets/ids.js';
 import { HostOutput } from '../../targets/output.js';
 import { withLastError } from '../../targets/results.js';
 import { runOnHost, type HostTask, type Standing } from '../../targets/task-on-host.js';
-import { keyOf } from '../context.js';
+import { keyOf, type RunInTemporal } from '../context.js';
 import type { Lifeline } from '../lifeline.js';
 import { filesOf, wayTo, type TargetContext } from './context.js';
 
@@ -27,17 +27,18 @@ const longestSeconds = 10 * 365 * 86_400;
  * be called by several workers at once.
  * @param last what an earlier worker told last
  * @param since when it was first asked for, ms since 1970
+ * @param asking the run that asks, and has given up what is left behind
  */
 export async function runTargets(
   context: TargetContext,
   ref: TargetsRef,
   lifeline: Lifeline,
-  { last, since }: { last: RunHeartbeat | undefined; since: number },
+  { last, since, asking }: { last: RunHeartbeat | undefined; since: number; asking: RunInTemporal },
 ): Promise<Record<string, TargetResult>> {
   const watch = async (): Promise<Record<string, TargetResult>> => {
     await keepSpec(context, ref);
     const { left_behind: leftBehind } = ref;
-    if (leftBehind !== undefined) await context.ledger.markGivenUp({ ...ref, places: leftBehind });
+    if (leftBehind !== undefined) await context.ledger.markGivenUp({ ...ref, places: leftBehind }, asking.runId);
     const before = (host: string): Standing => standingBefore(last, host, ref.known?.[host]);
     const standings = new Map(Object.keys(ref.places).map((host) => [host, before(host)]));
     const observe = (host: string) => (standing: Standing) => {
@@ -49,9 +50,6 @@ export async function runTargets(
         const one = { host, place, before: before(host), since };
         const result = await runOne(context, ref, one, observe(host), lifeline.signal);
         observe(host)({ result, unreachableSince: null, unclearSince: null });
-        // The others may go on for long.
-        if (isGivenUp(result) && Object.keys(ref.places).length > 1)
-          await context.ledger.markGivenUp({ ...ref, places: { [host]: place } });
         return [host, result] as const;
       }),
     );

@@ -29,8 +29,7 @@ interface Leftovers {
  * ended are removed.
  */
 export async function sweepTargets(context: TargetContext, ending: AbortSignal): Promise<void> {
-  const signal = AbortSignal.any([ending, AbortSignal.timeout(roundMs)]);
-  setMaxListeners(0, signal);
+  const signal = inTime(ending);
   const over: LedgerEntry[] = [];
   // What an activity of this worker watches, Temporal tells it itself.
   const swept = shuffled(await context.ledger.left()).map(async (entry) => {
@@ -45,7 +44,7 @@ export async function sweepTargets(context: TargetContext, ending: AbortSignal):
     }
   });
   await Promise.all(swept);
-  await cleanUp(context, shuffled(over), signal);
+  await cleanUp(context, shuffled(over), inTime(ending));
   if (ending.aborted) return;
   await context.targets.inventories.removeUnused(async () => {
     for (const { spec } of await context.ledger.all()) await wayTo(context, spec);
@@ -60,20 +59,35 @@ async function isOver(context: TargetContext, entry: LedgerEntry, signal: AbortS
   const description = await runOf(context, entry);
   const memo = (description?.memo ?? {}) as Partial<JobMemo>;
   const isWaitedFor = description !== undefined && isOpen(description) && !hasMovedOn(memo, entry);
-  if (isWaitedFor && entry.given_up !== true) return false;
+  if (isWaitedFor && entry.given_up_by !== description.runId) return false;
   if (entry.ended || entry.spec.kind === 'adopt') return true;
-  if (description === undefined) {
-    // Its records on hosts go after this time, too.
-    if (await context.ledger.isOlder(entry, keptSeconds)) return true;
-    // Deleted, or Temporal's database is another one: what lives is not ours to judge.
-    if (entry.given_up !== true) return false;
-  } else if (entry.given_up !== true) await context.ledger.markGivenUp(entry);
+  // Its records on hosts go after this time, too.
+  if (description === undefined && (await context.ledger.isOlder(entry, keptSeconds))) return true;
+  const by = description?.runId ?? entry.given_up_by;
+  // Deleted, or Temporal's database is another one: what lives is not ours to judge.
+  if (by === undefined) return false;
+  const marked = { ...entry, given_up_by: by };
+  if (by !== entry.given_up_by) await context.ledger.markGivenUp(marked, by);
   const places = await placesToEnd(context, entry);
+  for (const host of entry.ended_on ?? []) Reflect.deleteProperty(places, host);
   const why = { cause: 'terminated', reason: whyOf(description, memo) };
-  await endEverywhere(context, { ...entry, places }, why, signal, { lane });
+  const endedOn: string[] = [];
+  const rest = { ...entry, places: Object.fromEntries(shuffled(Object.entries(places))) };
+  try {
+    await endEverywhere(context, rest, why, signal, { lane, ended: (host) => endedOn.push(host) });
+  } catch (error) {
+    await context.ledger.markEndedOn(marked, endedOn);
+    throw error;
+  }
   context.log.warn(keyOf(entry), 'an attempt on target hosts that nobody waits for has ended');
   await context.ledger.markEnded(entry);
   return true;
+}
+
+function inTime(ending: AbortSignal): AbortSignal {
+  const signal = AbortSignal.any([ending, AbortSignal.timeout(roundMs)]);
+  setMaxListeners(0, signal);
+  return signal;
 }
 
 /** Another order each time, so that nobody is always the last. */
