@@ -95,7 +95,12 @@ async function measured(
   return async () => {
     happen(own);
     const since = spec === undefined ? Date.now() : Date.parse(started_at as string) + timeoutSeconds * 1000;
-    return naming(targets, job.job_id as string, { failure, expected, host, since });
+    try {
+      return await naming(targets, job.job_id as string, { failure, expected, host, since });
+    } finally {
+      // What a command that ended by itself has left running is not the job's.
+      killAll(own);
+    }
   };
 }
 

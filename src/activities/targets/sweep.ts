@@ -36,7 +36,7 @@ export async function sweepTargets(context: TargetContext, ending: AbortSignal):
     try {
       if (await isOver(context, entry, signal)) over.push(entry);
     } catch (error) {
-      if (signal.aborted) return;
+      if (ending.aborted) return;
       context.log.error(
         { err: error, ...keyOf(entry) },
         'an attempt on target hosts could not be swept; the next sweep tries again',
@@ -123,8 +123,10 @@ async function cleanUp(context: TargetContext, over: LedgerEntry[], signal: Abor
       const isClean = (index: number): boolean => answer.status === 'ok' && answer.value[index]?.cleaned === true;
       for (const [index, { entry }] of dirs.entries()) if (!isClean(index)) left.add(entry);
     } catch (error) {
-      const said = 'files on a host could not be removed; the next sweep tries again';
-      if (!signal.aborted) context.log.warn({ err: error, host: host.host }, said);
+      context.log.warn(
+        { err: error, host: host.host },
+        'files on a host could not be removed; the next sweep tries again',
+      );
       for (const { entry } of dirs) left.add(entry);
     }
   };
