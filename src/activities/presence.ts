@@ -16,6 +16,7 @@ import type { NodeContext } from './context.js';
 import { describeWorkflow } from './engine.js';
 
 const shownAttempts = 100;
+const mostOnHosts = 2_000;
 const askTimeoutMs = 10_000;
 const askAgainMs = 2_000;
 
@@ -145,7 +146,8 @@ export class Presence {
   }
 
   private async state(): Promise<NodeState> {
-    const { slots } = this.context;
+    const { slots, ledger } = this.context;
+    const onHosts = await ledger.open();
     const taken = await slots.taken();
     const attempts = taken.flatMap(({ holder }) =>
       holder === undefined ? [] : [{ workflow_id: holder.workflow_id, run_id: holder.run_id, attempt: holder.attempt }],
@@ -155,6 +157,7 @@ export class Presence {
       slots: slots.limit,
       taken: taken.length,
       attempts: attempts.slice(0, shownAttempts),
+      on_hosts: onHosts.length > mostOnHosts ? null : onHosts,
     };
   }
 }

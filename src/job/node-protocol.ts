@@ -55,6 +55,13 @@ export interface NodeState {
   taken: number;
   /** At most 100 of the attempts that hold a slot. */
   attempts: { workflow_id: string; run_id: string; attempt: number }[];
+  /** The attempts on target hosts that have not ended as far as it knows, each as `attemptOnHosts`; null if they are too many. */
+  on_hosts?: string[] | null;
+}
+
+/** An attempt on target hosts, in a word. */
+export function attemptOnHosts(runId: string, attempt: number): string {
+  return `${runId}.${attempt}`;
 }
 
 /** A run of a job that was told that its node is silent. */

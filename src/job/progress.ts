@@ -5,6 +5,9 @@ import { troubleOf } from './target-outcome.js';
 /** Heartbeats go to Temporal's database again and again. */
 const timesOfHosts = 500;
 const targetsBytes = 2_000;
+const shortMessage = 80;
+/** How many hosts are known that have ended, besides those that are told in whole. */
+export const mostEndedHosts = 500;
 
 /** How far an attempt is. The unit of work is one task on one host. */
 export interface LiveProgress {
@@ -54,13 +57,16 @@ export const notStarted: TargetResult = {
   finished_at: null,
 };
 
-/** As many hosts as a heartbeat has room for, those in trouble first, without what is not known. */
-export function targetsTold(targets: Record<string, TargetResult>): Record<string, Partial<TargetResult>> {
+/**
+ * As many hosts as have room, those in trouble first, without what is not known.
+ * @param ended of so many others, too, that it has ended there and how: a host that has gone since doesn't tell it again
+ */
+export function targetsTold(targets: Record<string, TargetResult>, ended = 0): Record<string, Partial<TargetResult>> {
   const rank = (result: TargetResult): number => troubleOf(result) + (result.status === 'pending' ? 0 : 0.5);
   const encoder = new TextEncoder();
   let left = targetsBytes;
-  const fitting = Object.entries(targets)
-    .sort(([, one], [, other]) => rank(other) - rank(one))
+  const ranked = Object.entries(targets).sort(([, one], [, other]) => rank(other) - rank(one));
+  const fitting = ranked
     .map(([host, result]): [string, Partial<TargetResult>] => [
       host,
       Object.fromEntries(
@@ -68,7 +74,16 @@ export function targetsTold(targets: Record<string, TargetResult>): Record<strin
       ),
     ])
     .filter((entry) => left > 0 && (left -= encoder.encode(JSON.stringify(entry)).length) > 0);
-  return Object.fromEntries(fitting);
+  const more = ranked.slice(fitting.length).filter(([, { finished_at }]) => finished_at !== null);
+  return Object.fromEntries([...more.slice(0, ended).map(inShort), ...fitting]);
+}
+
+function inShort([host, { status, failure, rc, finished_at }]: [string, TargetResult]): [
+  string,
+  Partial<TargetResult>,
+] {
+  const short = failure && { ...failure, message: failure.message.slice(0, shortMessage) };
+  return [host, { status, ...(short !== null && { failure: short }), ...(rc !== null && { rc }), finished_at }];
 }
 
 /** Since when something is so with hosts, of as many as a heartbeat has room for. @param hosts with ms since 1970; null: it is not so */

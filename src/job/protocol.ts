@@ -173,7 +173,7 @@ export interface RunHeartbeat {
   eta?: string | null;
   /** As many as fit into 2 kB, those in trouble first; counters that are not 0. */
   hosts?: Record<string, Partial<HostStats>>;
-  /** The same of work on target hosts; what is null is left out. */
+  /** The same of work on target hosts; what is null is left out. In short also of many others, if it has ended there. */
   targets?: Record<string, Partial<TargetResult>>;
   /** RFC 3339: since when hosts can't be reached; of so many as have room. */
   unreachable?: Record<string, string> | undefined;

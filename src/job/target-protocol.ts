@@ -18,7 +18,10 @@ export type TargetSpec = TaskSpec | AdoptSpec;
 export type TargetPlace = {
   /** Whether Ansible's connection to the host is `local`: it is the node itself. */
   local: boolean;
-} & ({ dir: string; token: string } | { adopted: { job_id: string; async_dir: string | null } });
+} & (
+  | { dir: string; token: string; machine?: string | null | undefined }
+  | { adopted: { job_id: string; async_dir: string | null } }
+);
 
 /** The argument of the activity that prepares an attempt on hosts. */
 export interface PrepareRequest {

@@ -26,7 +26,7 @@ export class AttemptStore {
     private readonly runsDir: string,
     private readonly slots: Pick<Slots, 'taken'>,
     private readonly targets: { isOpen: (runId: string, attempt?: number) => Promise<boolean> },
-    private readonly nodeId: string,
+    readonly nodeId: string,
   ) {}
 
   /** What is on record of an attempt of `node`. Null if its folder isn't on this machine. */

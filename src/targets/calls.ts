@@ -72,6 +72,8 @@ export type ToEnd =
   | { dir: string; marker: string; cause: string; reason: string; grace: number }
   | { adopt: { job_id: string; async_dir: string | null }; grace: number };
 
+export const endingModule = 'longhaul_end';
+
 /** How often what breaks is asked until that counts as an answer. */
 const enoughTimes = 4;
 const pauseMs = 500;
@@ -110,8 +112,9 @@ export class TargetCalls {
     return againWhile(({ status }) => status === 'refused', ask, signal);
   }
 
-  look(host: TargetHost, jobs: LookedAt[], signal: AbortSignal): Promise<Answer<Look[]>> {
-    return this.call(host, 'longhaul_look', { jobs, total: lookBytes }, Looks, signal);
+  /** @param total bytes of output that the answer may have */
+  look(host: TargetHost, jobs: LookedAt[], total: number, signal: AbortSignal): Promise<Answer<Look[]>> {
+    return this.call(host, 'longhaul_look', { jobs, total }, Looks, signal);
   }
 
   end(host: TargetHost, job: ToEnd, signal: AbortSignal): Promise<Answer<EndedJob>> {
@@ -120,7 +123,7 @@ export class TargetCalls {
     return this.ending.ask(
       place,
       job,
-      async (jobs, signal) => forEach(jobs, await this.call(host, 'longhaul_end', { jobs }, Ended, signal)),
+      async (jobs, signal) => forEach(jobs, await this.call(host, endingModule, { jobs }, Ended, signal)),
       signal,
     );
   }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { LookedAt, TargetCalls } from './calls.js';
+import { lookBytes, type LookedAt, type TargetCalls } from './calls.js';
 import { isHere, type TargetHost } from './host.js';
 import type { Look } from './looks.js';
 
@@ -13,6 +13,8 @@ export interface Watched {
   seen(look: Look): Promise<void>;
   /** There was no answer. @param isReached whether the host was there, and could not look */
   unseen(reason: string, isReached?: boolean): void;
+  /** It could not be asked for a reason that lies here: nothing is known of the host by that (R12). */
+  unasked(reason: string): void;
   /** Whether it knows of output that was not brought yet. */
   readonly hasMore: boolean;
 }
@@ -33,7 +35,8 @@ const pace = {
 } as const;
 /** A look that waits for its turn says nothing about its host; one that was begun has a time limit of its own. */
 const uncancelled = new AbortController().signal;
-const bytesOfOneLook = 4 * 1024 * 1024;
+/** What a slow link brings within the time limit of a look. */
+const fewestBytes = 128 * 1024;
 const smallestChunk = 64 * 1024;
 
 /** Looks at one host for all its jobs, one look at a time, for as long as there are any. */
@@ -43,6 +46,7 @@ export class HostWatch {
   private wake: () => void = () => undefined;
   private isWanted = false;
   private failures = 0;
+  private bytes = lookBytes;
   private lastTook = 0;
 
   constructor(
@@ -82,24 +86,29 @@ export class HostWatch {
 
   private async look(): Promise<void> {
     const jobs = [...this.jobs];
-    const chunk = Math.max(smallestChunk, Math.floor(bytesOfOneLook / jobs.length));
+    const chunk = Math.max(smallestChunk, Math.floor(this.bytes / jobs.length));
     try {
       const answer = await this.calls.look(
         this.host,
         jobs.map((job) => job.lookedAt(chunk)),
+        this.bytes,
         uncancelled,
       );
       if (answer.status !== 'ok') return this.unanswered(jobs, answer.reason, answer.status === 'refused');
       this.failures = 0;
+      this.bytes = Math.min(lookBytes, Math.ceil(this.bytes * 1.25));
       await Promise.all(jobs.map((job, index) => this.tell(job, answer.value[index])));
     } catch (error) {
-      this.log.warn({ err: error, host: this.host.host }, 'a look at a host failed');
-      this.unanswered(jobs, (error as Error).message);
+      this.log.warn({ err: error, host: this.host.host }, 'a host could not be asked');
+      this.failures += 1;
+      for (const job of jobs) job.unasked((error as Error).message);
     }
   }
 
-  private unanswered(jobs: Watched[], reason: string, isReached = false): void {
+  private unanswered(jobs: Watched[], reason: string, isReached: boolean): void {
     this.failures += 1;
+    // It may be that its answer was too large for the way.
+    this.bytes = Math.max(fewestBytes, Math.floor(this.bytes / 2));
     for (const job of jobs) job.unseen(reason, isReached);
   }
 

@@ -4,13 +4,14 @@ import path from 'node:path';
 import { z } from 'zod';
 import { readRecord } from '../ansible/records.js';
 import { makeFolder, namesIn, removeIfThere, replaceDurably } from '../disk/durable.js';
+import { attemptOnHosts } from '../job/node-protocol.js';
 import { JobSpec } from '../job/spec.js';
 import type { TargetsRef } from '../job/target-protocol.js';
 
 const Place = z.intersection(
   z.object({ local: z.boolean() }),
   z.union([
-    z.object({ dir: z.string(), token: z.string() }),
+    z.object({ dir: z.string(), token: z.string(), machine: z.string().nullish() }),
     z.object({ adopted: z.object({ job_id: z.string(), async_dir: z.string().nullable() }) }),
   ]),
 );
@@ -104,13 +105,22 @@ export class TargetLedger {
 
   /** Whether anything of an attempt, or of any attempt of a run, has not ended as far as this node knows. */
   async isOpen(runId: string, attempt?: number): Promise<boolean> {
-    const prefix = attempt === undefined ? `${runId}.` : `${runId}.${attempt}.`;
+    const prefix = attempt === undefined ? `${runId}.` : `${attemptOnHosts(runId, attempt)}.`;
     for (const name of await namesIn(this.folder)) {
       if (!name.startsWith(prefix)) continue;
       const entry = await readRecord(this.folder, name, Entry);
       if (entry !== undefined && (entry === 'corrupt' || !entry.ended)) return true;
     }
     return false;
+  }
+
+  /** The attempts of which any part has not ended as far as this node knows. */
+  async open(): Promise<string[]> {
+    const left = (await this.left()).filter(({ ended }) => !ended);
+    const words = left.map(({ run_id, attempt }) => attemptOnHosts(run_id, attempt));
+    // What is watched needn't be read.
+    const watched = [...this.watched.keys()].map((name) => name.split('.').slice(0, 2).join('.'));
+    return [...new Set([...words, ...watched])];
   }
 
   private async write(entry: LedgerEntry): Promise<void> {
@@ -121,5 +131,5 @@ export class TargetLedger {
 function nameOf({ run_id, attempt, places }: TargetsRef): string {
   const hosts = JSON.stringify(Object.keys(places).sort());
   const part = createHash('sha256').update(hosts).digest('hex').slice(0, 12);
-  return `${run_id}.${attempt}.${part}.json`;
+  return `${attemptOnHosts(run_id, attempt)}.${part}.json`;
 }

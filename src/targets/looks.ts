@@ -27,8 +27,8 @@ const times = { started_at: z.number().nullable(), job_id: z.string().nullable()
 const unclear = { unknown: z.boolean().optional() };
 const output = { stdout: Part.optional(), stderr: Part.optional() };
 
-export const Look = z.discriminatedUnion('state', [
-  z.object({ state: z.literal('absent') }),
+const Look = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('absent'), machine: z.string().nullish() }),
   z.object({ state: z.literal('ready') }),
   z.object({ state: z.literal('void'), cause: z.string(), reason: z.string() }),
   z.object({ state: z.literal('claimed'), ...unclear, message: z.string().nullable().optional() }),
@@ -45,12 +45,20 @@ export const Look = z.discriminatedUnion('state', [
   z.object({ state: z.literal('finished'), ...times, result: Result, ...output }),
   z.object({ state: z.literal('gone'), ...times, kind: z.enum(['lost', 'orphaned']), why: z.string(), ...output }),
 ]);
-export type Look = z.infer<typeof Look>;
+export type Look = z.infer<typeof Look> | { state: 'unreadable'; why: string };
 
-export const Looks = z.object({ jobs: z.array(Look) });
+/** What can't be understood of one job says nothing of the others. */
+export const Looks = z.object({
+  jobs: z.array(
+    z.unknown().transform((answer): Look => {
+      const look = Look.safeParse(answer);
+      return look.success ? look.data : { state: 'unreadable', why: z.prettifyError(look.error) };
+    }),
+  ),
+});
 
 const PreparedJob = z.union([
-  z.object({ dir: z.string(), token: z.string() }),
+  z.object({ dir: z.string(), token: z.string(), machine: z.string().nullish() }),
   z.object({ error: z.object({ kind: z.enum(['launch', 'storage']), msg: z.string() }) }),
 ]);
 export type PreparedJob = z.infer<typeof PreparedJob>;
@@ -65,7 +73,11 @@ export const LaunchedJob = z.object({
 export type LaunchedJob = z.infer<typeof LaunchedJob>;
 export const Launched = z.object({ jobs: z.array(LaunchedJob) });
 
-const EndedJob = z.object({ left: z.array(LeftProcess), unknown: z.string().nullable() });
+const EndedJob = z.object({
+  left: z.array(LeftProcess),
+  unknown: z.string().nullable(),
+  machine: z.string().nullish(),
+});
 export type EndedJob = z.infer<typeof EndedJob>;
 export const Ended = z.object({ jobs: z.array(EndedJob) });
 

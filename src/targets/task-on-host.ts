@@ -16,6 +16,8 @@ const secondInLineMs = 20_000;
 /** For so long a start is tried of which the host can't tell what became of it. */
 const unstartableMs = 120_000;
 
+const anotherAnswers = 'another machine answers under its name, and has nothing of it';
+
 /** How long a host is away until what an earlier watcher saw of its end is taken, with the output that is there. */
 const goneMs = 60_000;
 
@@ -94,8 +96,14 @@ export async function endOnHost(
     'dir' in place ? { dir: place.dir, marker, cause, reason, grace } : { adopt: place.adopted, grace };
   const answer = await calls.end(host, job, signal);
   if (answer.status !== 'ok') throw new UnclearEndError(`${host.host}: ${answer.reason}`);
+  if (isAnother(place, answer.value.machine)) throw new UnclearEndError(`${host.host}: ${anotherAnswers}`);
   refuseLeft(host.host, answer.value);
   watches.soon(host);
+}
+
+/** Whether another machine than the one it was prepared on has nothing of it. Unless both say which they are, that isn't known. */
+function isAnother(place: HostTask['place'], machine: string | null | undefined): boolean {
+  return 'machine' in place && Boolean(place.machine && machine) && place.machine !== machine;
 }
 
 function refuseLeft(host: string, ended: EndedJob): void {
@@ -156,7 +164,14 @@ class Watcher {
     this.settle(this.ended ?? failed({ kind: 'unreachable', message }, this.standing.result));
   }
 
+  unasked(reason: string): void {
+    const { result, ...since } = this.standing;
+    this.tell({ ...result, message: `can't be looked at from here: ${reason}` }, since);
+  }
+
   async seen(look: Look): Promise<void> {
+    const { place } = this.task;
+    if (look.state === 'absent' && isAnother(place, look.machine)) return this.unseen(anotherAnswers);
     const { result, unreachableSince, unclearSince } = this.standing;
     if (unreachableSince !== null) this.tell({ ...result, message: null }, { unclearSince });
     if ('stdout' in look || 'stderr' in look) await this.task.output.take(look);
@@ -164,11 +179,14 @@ class Watcher {
       case 'ready':
       case 'never_began':
         this.tell(notStarted);
-        return this.act(() => this.launch());
+        this.act(() => this.launch());
+        return;
       case 'claimed':
         return this.tell({ ...notStarted, message: look.message ?? null }, this.clarityOf(look));
       case 'running':
         return this.running(look);
+      case 'unreadable':
+        return this.tell({ ...this.standing.result, message: look.why }, this.clarityOf({ unknown: true }));
       case 'gone':
         return this.twice(look.state, () => this.conclude(look));
       case 'absent':
@@ -185,7 +203,7 @@ class Watcher {
     this.suspected = null;
     const known = { ansible_job_id: job_id, started_at: this.startOf(started_at) };
     this.tell({ ...notStarted, ...known, status: 'running', message }, this.clarityOf(look));
-    if (this.isOverdue(started_at, supervised === true)) void this.act(() => this.timeOut());
+    if (this.isOverdue(started_at, supervised === true)) this.act(() => this.timeOut());
   }
 
   /** Of what can't be seen it counts that it runs (R9), until an operator says otherwise (R4). */
@@ -206,7 +224,7 @@ class Watcher {
   }
 
   /** A verdict from what is not there needs two looks apart (R9). */
-  private async twice(state: string, conclude: () => Promise<void>): Promise<void> {
+  private twice(state: string, conclude: () => Promise<void>): void {
     const { confirmIntervalMs } = this.tools;
     if (this.suspected?.state !== state) this.suspected = { state, at: Date.now() };
     if (Date.now() - this.suspected.at >= confirmIntervalMs) return this.act(conclude);
@@ -263,7 +281,7 @@ class Watcher {
   }
 
   /** One action at a time; it doesn't hold up the looks at other jobs. */
-  private async act(action: () => Promise<void>): Promise<void> {
+  private act(action: () => Promise<void>): void {
     if (this.isActing) return;
     this.isActing = true;
     void action()
@@ -277,7 +295,6 @@ class Watcher {
         this.isActing = false;
         this.tools.watches.soon(this.task.host);
       });
-    return Promise.resolve();
   }
 
   private isOverdue(startedAt: number | null, supervised: boolean): boolean {

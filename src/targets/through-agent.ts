@@ -1,7 +1,7 @@
 import type { AnsibleAgent } from '../ansible/agent/agent.js';
 import { AgentError } from '../ansible/agent/errors.js';
 import type { Task, TaskResult } from '../ansible/agent/protocol.js';
-import { messageOf, type ModuleAnswer, type ModuleCall, type ModuleRunner } from './calls.js';
+import { endingModule, messageOf, type ModuleAnswer, type ModuleCall, type ModuleRunner, type ToEnd } from './calls.js';
 import { UnusableInventoryError, type FindHosts, type FoundHost } from './found-hosts.js';
 import { Gathering } from './gathering.js';
 
@@ -24,7 +24,7 @@ export function modulesThrough(agent: AnsibleAgent): ModuleRunner {
       }
     },
     async here({ module, args }, signal) {
-      return answerOf(await agent.here({ module, args }, { timeoutMs: patienceFor({ module }), signal }));
+      return answerOf(await agent.here({ module, args }, { timeoutMs: patienceFor({ module, args }), signal }));
     },
   };
 }
@@ -59,8 +59,10 @@ async function findHosts(
   }
 }
 
-/** A launch through Ansible's async carries what the host is to run. */
-function patienceFor({ module, async }: Pick<ModuleCall, 'module' | 'async'>): number {
+/** A launch through Ansible's async carries what the host is to run; what is ended has its grace, twice at most. */
+function patienceFor({ module, args, async }: Pick<ModuleCall, 'module' | 'args' | 'async'>): number {
+  if (module === endingModule)
+    return patience.run + 2 * 1000 * Math.max(0, ...(args.jobs as ToEnd[]).map(({ grace }) => grace));
   return async !== undefined || starts.includes(module) ? patience.start : patience.run;
 }
 

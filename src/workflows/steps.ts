@@ -38,6 +38,8 @@ const startsEveryMs = 1_000;
 const summaryCharacters = 200;
 const shortestPauseMs = 1_000;
 const longestPauseMs = 600_000;
+/** Of all steps together, each time that what has passed is e times as long. */
+const looksByEnd = 1_000;
 
 /** Runs the steps of a job as workflows of their own, each as soon as those that it needs have ended. */
 export async function runSteps(input: JobInput, spec: StepsSpec): Promise<Outcome> {
@@ -148,9 +150,15 @@ class StepsRun {
       if (ending !== null) return ending;
       this.board.started(step, run_id);
       if (!isKnown) void canceled.then(() => cancelFromOutside(workflowId));
-      const pause = sleep(Math.min(longestPauseMs, Math.max(shortestPauseMs, (Date.now() - since) / 10)));
+      const pause = sleep(this.pauseAfter(Date.now() - since));
       await (this.isCanceled ? pause : Promise.race([pause, canceled]));
     }
+  }
+
+  /** Each look stays in the history, which has an end; so the longer it takes, and the more steps there are, the rarer they are. */
+  private pauseAfter(elapsedMs: number): number {
+    const soon = Math.min(longestPauseMs, elapsedMs / 10);
+    return Math.max(shortestPauseMs, soon, (elapsedMs * this.spec.steps.length) / looksByEnd);
   }
 
   private workflowIdOf({ name }: Step): string {

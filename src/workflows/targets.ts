@@ -22,6 +22,7 @@ import { titleOf } from '../job/title.js';
 import type { Board } from './board.js';
 import type { GivenUp, Interruptions } from './interruptions.js';
 import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
+import { isResumed } from './resumed.js';
 import { abandonsHosts, failsWithHostsGivenUp, waitsForCanceledHosts } from './version.js';
 
 type Results = Record<string, TargetResult>;
@@ -72,7 +73,8 @@ class TargetsJob {
       if (backoff === undefined || hosts.length === 0) return outcome;
       this.board.retryAt(new Date(Date.now() + backoff).toISOString());
       const next = await Promise.race([sleep(Math.max(1, backoff)), this.interruptions.canceled]);
-      if (next === 'canceled') return canceledAfter(outcome);
+      // After a Reset the next attempt may run already.
+      if (next === 'canceled' && !isResumed()) return canceledAfter(outcome);
       // It could not be told which hosts its pattern means; what was said of it is said of none of them.
       const pattern = this.spec.kind === 'task' ? this.spec.hosts : this.spec.adopt.host;
       if (hosts.length === 1 && hosts[0] === pattern && Object.keys(results).length === 1) {
@@ -123,7 +125,9 @@ class TargetsJob {
   private prepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement | 'canceled'> {
     if (since === null) this.board.placing();
     if (hosts !== null && since !== null && abandonsHosts()) return this.prepareUntilGivenUp(hosts, since);
-    return Promise.race([this.askToPrepare(hosts, since), this.interruptions.canceled]);
+    const preparing = this.askToPrepare(hosts, since);
+    // After a Reset it may run already: where, that tells.
+    return since === null && isResumed() ? preparing : Promise.race([preparing, this.interruptions.canceled]);
   }
 
   /** Hosts that are waited for may be given up meanwhile. */

@@ -11,7 +11,9 @@ import time
 
 from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state import operations
 from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.keys import JobKey
-from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.settings import OPTIONS, open_storage
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.settings import OPTIONS, Connection, open_storage
+
+PATIENCE = 120
 
 
 def main() -> None:
@@ -19,10 +21,11 @@ def main() -> None:
     rounds, controllers = int(sys.argv[2]), int(sys.argv[3])
     fork = multiprocessing.get_context("fork")
     gate, wins = fork.Barrier(controllers), fork.Queue()
-    racers = [fork.Process(target=race, args=(settings, rounds, gate, wins)) for _ in range(controllers)]
+    racers = [fork.Process(target=race, args=(settings, rounds, gate, wins), daemon=True) for _ in range(controllers)]
     for racer in racers:
         racer.start()
-    won = [wins.get() for _ in range(3 * rounds * controllers)]
+    # One that fails says why by itself, and keeps the others waiting.
+    won = [wins.get(timeout=PATIENCE) for _ in range(3 * rounds * controllers)]
     for racer in racers:
         racer.join()
     for what in ("reserve", "void", "rerun"):
@@ -30,7 +33,7 @@ def main() -> None:
 
 
 def race(settings, rounds, gate, wins) -> None:
-    storage = open_storage(settings, "localhost,")
+    storage = open_storage(settings, Connection("localhost,"))
     for number in range(rounds):
         key = JobKey("localhost", "race", "job %d" % number)
         # A new name; a reservation that can't be used any more; a job that has finished.

@@ -5,7 +5,7 @@ import sys
 
 from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state import operations
 from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.keys import InvalidName, JobKey
-from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.settings import OPTIONS, open_storage
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.settings import OPTIONS, Connection, open_storage
 
 HOSTS = ["web1", "::1", "a/b"]
 NAMES = ["job", "..", ".hidden", "a/../../b", "sp ace", "ünï", "100%", "%2E", "new\nline", "q?&=+#"]
@@ -13,7 +13,7 @@ NAMES = ["job", "..", ".hidden", "a/../../b", "sp ace", "ünï", "100%", "%2E", 
 
 def main() -> None:
     settings = {name: option.get("default") for name, option in OPTIONS.items()} | json.loads(sys.argv[1])
-    storage = open_storage(settings, "localhost,")
+    storage = open_storage(settings, Connection("localhost,"))
     keys = [JobKey(host, "A play", name) for host in HOSTS for name in NAMES]
     for number, key in enumerate(keys):
         assert storage.get(key) is None
@@ -41,6 +41,18 @@ def main() -> None:
     assert storage.get(key).document["ansible_job_id"] == "j7.7"
     assert operations.remove(storage, key, storage.get(key).document["revision"]) and storage.get(key) is None
 
+    refused(storage, keys[1], operations.Job("j9.9", None, "failed", None), None)
+    wish = operations.Wish("/async", 60, {})
+    token = operations.reserve(storage, key, wish).token
+    refused(storage, key, job, None)
+    operations.save(storage, key, job._replace(ansible_job_id="j1.1"), token)
+    again = operations.reserve(storage, key, wish._replace(former_job_id="j1.1")).token
+    operations.save(storage, key, job._replace(ansible_job_id="j2.2"), again)
+    # Who comes back late with the former job, or with one that was never reserved, hides nothing.
+    for late in (job._replace(ansible_job_id="j1.1", state="failed"), job._replace(ansible_job_id="j1.1"), job):
+        refused(storage, key, late, token)
+    assert storage.get(key).document["ansible_job_id"] == "j2.2"
+
     for bad in ("", "x" * 201, "ü" * 101):
         try:
             storage.get(JobKey("web1", "A play", bad))
@@ -48,6 +60,14 @@ def main() -> None:
         except InvalidName:
             pass
     print("kept every promise")
+
+
+def refused(storage, key, job, token) -> None:
+    try:
+        operations.save(storage, key, job, token)
+        raise SystemExit("took %s in place of %s" % (job, storage.get(key).document))
+    except operations.Refused:
+        pass
 
 
 def listed(storage, host=None, playbook_name=None) -> list[str]:

@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { also, chaos, pick, seeded } from './chaos.js';
 import { signal, until } from './processes.js';
+import { resetTo } from './reset.js';
 import { Service } from './service.js';
 
 const services: Service[] = [];
@@ -163,18 +163,10 @@ also('a run that another continues after a Reset, and their files, stay until th
   const client = await service.temporal();
   const base = await service.submit(service.gated('reset', { ttl: 0.1 }));
   await service.reaches(base.job_id, 'running');
-  const { events } = await client.workflow.getHandle('default/gate/reset').fetchHistory();
-  const finish = events!.find((event) => event.workflowTaskCompletedEventAttributes);
-  const answer = await client.workflowService.resetWorkflowExecution({
-    namespace: 'default',
-    workflowExecution: { workflowId: 'default/gate/reset', runId: base.run_id },
-    workflowTaskFinishEventId: finish!.eventId!,
-    requestId: randomUUID(),
-    reason: 'an operator tries it',
-  });
+  const goesOn = await resetTo(client, 'default/gate/reset', 0, {}, base.run_id);
   await until('the other run to watch it', async () => {
     const { run_id, status } = await service.job(base.job_id);
-    return run_id === answer.runId && status === 'running';
+    return run_id === goesOn && status === 'running';
   });
   await delay(roundsMs);
   expect(await statusOf(service, base, `?run=${base.run_id}`)).toBe(200);

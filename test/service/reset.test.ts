@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import proto, { type temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { also } from './chaos.js';
 import { signal, until } from './processes.js';
+import { resetTo, type ResetOptions } from './reset.js';
 import { Service, type Answer } from './service.js';
 
 const { RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL } = proto.temporal.api.enums.v1.ResetReapplyExcludeType;
@@ -24,27 +24,9 @@ afterAll(async () => {
   await first.destroy();
 });
 
-type Options = Partial<temporal.api.workflowservice.v1.IResetWorkflowExecutionRequest>;
-
-/** Resets a run of a job (the latest if not given) to its nth workflow task, as the Web UI does; the run that goes on. */
-async function reset(name: string, nth: number, options: Options = {}, run?: string): Promise<string> {
-  const workflowId = `default/gate/${name}`;
-  const completed = await until('a workflow task of it to be completed', async () => {
-    const { events } = await client.workflow.getHandle(workflowId, run).fetchHistory();
-    const found = events!.filter((event) => event.workflowTaskCompletedEventAttributes);
-    return found.length > 0 && found;
-  });
-  const { runId } = await client.workflow.getHandle(workflowId, run).describe();
-  const answer = await client.workflowService.resetWorkflowExecution({
-    namespace: 'default',
-    workflowExecution: { workflowId, runId },
-    workflowTaskFinishEventId: completed.at(Math.min(nth, completed.length - 1))!.eventId!,
-    requestId: randomUUID(),
-    reason: 'an operator tries it',
-    ...options,
-  });
-  return answer.runId;
-}
+/** Resets a run of a job (the latest if not given) to its nth workflow task; the run that goes on. */
+const reset = (name: string, nth: number, options: ResetOptions = {}, run?: string): Promise<string> =>
+  resetTo(client, `default/gate/${name}`, nth, options, run);
 
 const copies = (job: Answer['body']): number =>
   new Set(

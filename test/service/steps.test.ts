@@ -5,6 +5,7 @@ import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { also, someOf } from './chaos.js';
 import { carrying, until } from './processes.js';
+import { resetTo } from './reset.js';
 import { Service, type Answer } from './service.js';
 
 type Document = Answer['body'];
@@ -350,21 +351,8 @@ describe('in Temporal', () => {
   });
 });
 
-/** Resets the latest run of a job to its nth workflow task, as the Web UI does; the run that goes on. */
-async function reset(job: Pick<Document, 'job_id'>, nth: number): Promise<string> {
-  const workflowId = workflowIdOf(job);
-  const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
-  const completed = events!.filter((event) => event.workflowTaskCompletedEventAttributes);
-  const { runId } = await client.workflow.getHandle(workflowId).describe();
-  const answer = await client.workflowService.resetWorkflowExecution({
-    namespace: 'default',
-    workflowExecution: { workflowId, runId },
-    workflowTaskFinishEventId: completed.at(Math.min(nth, completed.length - 1))!.eventId!,
-    requestId: randomUUID(),
-    reason: 'an operator tries it',
-  });
-  return answer.runId;
-}
+/** Resets the latest run of a job to its nth workflow task; the run that goes on. */
+const reset = (job: Pick<Document, 'job_id'>, nth: number): Promise<string> => resetTo(client, workflowIdOf(job), nth);
 
 describe('nothing is left of a job', () => {
   it('that is deleted, with all its runs and their steps', async () => {

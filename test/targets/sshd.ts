@@ -1,4 +1,4 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe } from 'vitest';
 import { loadConfig } from '../../src/config.js';
+import { freePorts } from '../ports.js';
 import { carrying, signal, treeOf, until } from '../service/processes.js';
 
 const sshd = ['/usr/sbin/sshd', '/usr/local/sbin/sshd', '/usr/bin/sshd'].find((file) => existsSync(file));
@@ -15,6 +16,14 @@ const sshd = ['/usr/sbin/sshd', '/usr/local/sbin/sshd', '/usr/bin/sshd'].find((f
 export function needsSshd(title: string, body: () => void): void {
   if (sshd === undefined && process.env.CI === undefined) describe.skip(`${title} (skipped: needs sshd)`, body);
   else describe(title, body);
+}
+
+/** Whether there can be another machine in the place of a host. */
+export function canSwapMachines(): boolean {
+  if (!existsSync('/etc/machine-id')) return false;
+  return (
+    spawnSync('unshare', ['--mount', '--pid', '--fork', '--mount-proc', 'mount', '--bind', '/etc', '/etc']).status === 0
+  );
 }
 
 export interface TargetsOptions {
@@ -51,6 +60,7 @@ export class Targets {
     python = targetPython(),
     givesWay = false,
   }: TargetsOptions = {}): Promise<Targets> {
+    if (sshd === undefined) throw new Error('needs sshd, which is not here (Debian: apt-get install openssh-server)');
     const folder = await mkdtemp(path.join(os.tmpdir(), 'lh-'));
     const id = randomBytes(8).toString('hex');
     for (const key of ['host_key', 'client_key'])
@@ -161,13 +171,18 @@ export class Sshd {
     this.log = path.join(folder, `sshd.${number}.log`);
   }
 
-  /** Also after a stop, on the port that it had. */
-  async start(): Promise<void> {
-    if (this.port === 0) this.port = await freePort();
+  /**
+   * Also after a stop, on the port that it had.
+   * @param without a folder that it doesn't have, as on another machine that has got its address; needs root
+   */
+  async start({ without }: { without?: string } = {}): Promise<void> {
+    if (this.port === 0) [this.port = 0] = await freePorts(1);
     await writeFile(this.config, this.settings().join('\n') + '\n');
     // Debian makes this folder at boot, which a container doesn't have.
     if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
-    const child = spawn(sshd ?? 'sshd', ['-D', '-f', this.config, '-E', this.log], { detached: true, stdio: 'ignore' });
+    const command = [sshd ?? 'sshd', '-D', '-f', this.config, '-E', this.log];
+    const [program = '', ...args] = without === undefined ? command : [...(await this.elsewhere(without)), ...command];
+    const child = spawn(program, args, { detached: true, stdio: 'ignore' });
     const failed = new Promise<never>((_, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`sshd ended with ${code}: ${readLog(this.log)}`)));
@@ -199,6 +214,15 @@ export class Sshd {
 
   thaw(): void {
     for (const { pid } of this.ownProcesses()) signal(pid, 'SIGCONT');
+  }
+
+  /** The words before a command that runs it where another machine is, as far as files and processes tell. */
+  private async elsewhere(without: string): Promise<string[]> {
+    const [id, empty] = [path.join(this.folder, 'machine-id'), path.join(this.folder, 'empty')];
+    await writeFile(id, `${randomBytes(16).toString('hex')}\n`);
+    await mkdir(empty, { recursive: true });
+    const script = 'mount --bind "$1" /etc/machine-id && mount --bind "$2" "$3" && shift 3 && exec "$@"';
+    return ['unshare', '--mount', '--pid', '--fork', '--mount-proc', 'sh', '-c', script, 'sh', id, empty, without];
   }
 
   private ownProcesses() {
@@ -252,16 +276,6 @@ export function targetPython(): string {
 /** Each host has its own, so that each has a connection of its own. */
 function addressOf(index: number): string {
   return `127.0.${Math.floor(index / 250)}.${(index % 250) + 1}`;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 function answers(port: number): Promise<boolean> {

@@ -12,7 +12,7 @@ CAUSES = (*evidence.CAUSES, "lost", "launch")
 
 
 def end(jobs):
-    """{jobs: [{left: [{pid, command}], unknown}]}."""
+    """{jobs: [{left: [{pid, command}], unknown, machine?}]}; `machine` where the attempt's folder is not there."""
     seen = SharedSnapshots()
     answers = [None] * len(jobs)
 
@@ -39,6 +39,8 @@ def _end(job, seen):
     if job["cause"] not in CAUSES:
         raise folders.Refused("no cause of an end: %s" % job["cause"])
     ended = attempts.end(folder, job["marker"], job["cause"], job["grace"], job.get("reason") or "", seen.fresh)
+    if not is_there:
+        ended["machine"] = processes.machine_id()
     plan = folders.read_plan(folder) if is_there else None
     if plan is not None and not ended["left"] and ended["unknown"] is None:
         _, claim = evidence.last_claim(folder)

@@ -85,7 +85,8 @@ def _is_being_ended(claim, result):
 def _without_folder(marker, scene):
     if scene.carries(marker):
         return _running(None, None, False, "its folder was removed; how it ends won't be known")
-    return {"state": "absent"}
+    # Another one that answers under the host's name knows nothing of it.
+    return {"state": "absent", "machine": processes.machine_id()}
 
 
 def _unclaimed(folder):

@@ -15,7 +15,7 @@ SPARE_BYTES = 4096
 
 
 def prepare(jobs, base=None):
-    """A folder for each job, or the one that is there: {boot, jobs: [{dir, token, boot} | {error: {kind, msg}}]}."""
+    """A folder for each job, or the one that is there: {boot, jobs: [{dir, token, boot, machine} | {error: {kind, msg}}]}."""
     where = folders.base_folder(base)
     boot = processes.boot_id()
     try:
@@ -34,7 +34,7 @@ def _prepared(job, where, boot):
         plan = folders.read_plan(folder)
         if plan is None:
             raise folders.Refused("%s is there, and its plan can't be read" % folder)
-        return {"dir": folder, "token": plan["token"], "boot": plan["boot"]}
+        return {"dir": folder, "token": plan["token"], "boot": plan["boot"], "machine": processes.machine_id()}
     except (OSError, folders.Refused) as error:
         return _failure(error)
 

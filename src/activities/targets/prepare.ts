@@ -9,12 +9,16 @@ import { refusedHost, UnusableInventoryError, type FoundHost } from '../../targe
 import type { TargetHost } from '../../targets/host.js';
 import { targetIdOf, targetMarkerOf } from '../../targets/ids.js';
 import { failed } from '../../targets/results.js';
-import { formerPlaces } from '../former-placement.js';
+import { formerPlaces, RunGoneError } from '../former-placement.js';
 import type { Lifeline } from '../lifeline.js';
 import { wayTo, type TargetContext } from './context.js';
 
 /** How long what tells that an attempt was started is kept on its host after the end, in seconds. */
 export const keptSeconds = 30 * 86_400;
+/** Of what Temporal keeps of a workflow, 50 MiB, for hosts that come late; and in so many parts. */
+const historyBytes = 20_000_000;
+const [fewestParts, mostParts] = [4, 100];
+const firstPartSeconds = 10;
 const pausesMs = [2_000, 5_000, 10_000, 20_000, 30_000];
 
 /** What came of the preparation on one host. */
@@ -31,7 +35,7 @@ export async function prepareTargets(
   lifeline: Lifeline,
 ): Promise<TargetsPlacement> {
   const spec = request.input.spec as TargetSpec;
-  const former = await formerPlaces(context, request, currentRunId);
+  const former = await formerPlaces(context, request, currentRunId).catch(lostWithItsRun);
   const placement: TargetsPlacement = {
     node: null,
     attempt: request.attempt,
@@ -48,12 +52,17 @@ export async function prepareTargets(
     return { ...placement, ended: Object.fromEntries(hosts.map((host) => [host, notLaunched(found)])) };
   }
   const wanted = found.filter(({ name }) => request.hosts === null || request.hosts.includes(name));
+  if ('lost' in former) {
+    const lost = failed({ kind: 'lost', message: former.lost });
+    return { ...placement, ended: Object.fromEntries(wanted.map(({ name }) => [name, lost])) };
+  }
   for (const host of request.hosts ?? [])
     if (!wanted.some(({ name }) => name === host))
       placement.ended[host] = notLaunched('it is not in the inventory any more');
 
   const since = request.since === null ? null : Date.parse(request.since);
   if (since !== null) tell(lifeline, request.hosts ?? [], null, since);
+  let until: number | null = null;
   for (let round = 0; ; round++) {
     const prepared = await Promise.all(
       wanted.map(async (host) => {
@@ -75,7 +84,8 @@ export async function prepareTargets(
       unreached[0]?.why ?? null,
       since,
     );
-    if (unreached.length < wanted.length || wanted.length === 0 || since === null) {
+    if (unreached.length < wanted.length) until ??= togetherUntil(request, spec, since ?? Date.now());
+    if (unreached.length === 0 || since === null || Date.now() >= (until ?? Infinity)) {
       placement.unreached = unreached.map(({ host }) => host.name);
       break;
     }
@@ -83,10 +93,17 @@ export async function prepareTargets(
       for (const { host, why } of unreached) placement.ended[host.name] = neverReached(since, why);
       break;
     }
-    await delay(pausesMs[Math.min(round, pausesMs.length - 1)], undefined, { signal: lifeline.signal });
+    const pauseMs = pausesMs[Math.min(round, pausesMs.length - 1)] ?? 0;
+    const leftMs = (until ?? Infinity) - Date.now();
+    await delay(Math.min(pauseMs, leftMs), undefined, { signal: lifeline.signal });
   }
   const isLocal = Object.values(placement.places).some(({ local }) => local);
   return { ...placement, node: isLocal ? (former.node ?? context.nodeId) : null };
+}
+
+function lostWithItsRun(error: unknown): { lost: string } {
+  if (error instanceof RunGoneError) return { lost: error.message };
+  throw error;
 }
 
 async function findHosts(context: TargetContext, spec: TargetSpec, pattern: string): Promise<FoundHost[] | string> {
@@ -97,6 +114,17 @@ async function findHosts(context: TargetContext, spec: TargetSpec, pattern: stri
     if (error instanceof UnusableInventoryError) return error.message;
     throw error;
   }
+}
+
+/**
+ * Until when those that come soon after one that has come go on together with it. Each part stays in the workflow's history with its
+ * inventory, and that has an end: so the time grows with the time since, by what keeps the parts in bounds.
+ * @returns ms since 1970
+ */
+function togetherUntil({ input }: PrepareRequest, { unreachable_after }: TargetSpec, since: number): number {
+  const parts = Math.max(fewestParts, Math.min(mostParts, historyBytes / (2 * JSON.stringify(input).length)));
+  const growth = Math.max(2, unreachable_after / firstPartSeconds) ** (1 / parts);
+  return since + (Date.now() - since) * growth;
 }
 
 async function prepareOn(
@@ -125,7 +153,7 @@ async function prepareOn(
   if (answer.status === 'refused') return { ended: notLaunched(answer.reason) };
   const made = answer.value;
   if ('error' in made) return { ended: failed({ kind: made.error.kind, message: made.error.msg }) };
-  return { place: { local, dir: made.dir, token: made.token } };
+  return { place: { local, ...made } };
 }
 
 function newTask(

@@ -4,7 +4,7 @@ import { recordOfStep } from '../../ansible/folders.js';
 import { readRecord } from '../../ansible/records.js';
 import { TargetResult } from '../../job/outcome.js';
 import { isGivenUp } from '../../job/target-outcome.js';
-import { notStarted, targetsTold, timesTold } from '../../job/progress.js';
+import { mostEndedHosts, notStarted, targetsTold, timesTold } from '../../job/progress.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
 import type { TargetPlace, TargetsRef, TargetSpec } from '../../job/target-protocol.js';
 import type { Launch } from '../../targets/calls.js';
@@ -143,7 +143,7 @@ function heartbeatOf(standings: Map<string, Standing>, hosts: number): RunHeartb
     tasks_total: hosts,
     message: odd === undefined ? null : `${odd[0]}: ${odd[1].result.message}`,
     unusual: odd !== undefined,
-    targets: targetsTold(Object.fromEntries(all.map(([host, { result }]) => [host, result]))),
+    targets: targetsTold(Object.fromEntries(all.map(([host, { result }]) => [host, result])), mostEndedHosts),
     unreachable: timesTold(all.map(([host, { unreachableSince }]) => [host, unreachableSince])),
     unclear: timesTold(all.map(([host, { unclearSince }]) => [host, unclearSince])),
   };

@@ -11,7 +11,7 @@ const defaultReason = 'on request';
 
 /**
  * Asks Temporal to cancel a run; the reason goes into its history. A run that was asked already, or that its node is
- * ending, is left to that.
+ * ending, is left to that; what it was asked then without `kill` still gets it, if it comes in time.
  * @param kill whether an adopted job is ended too, which was started elsewhere
  * @returns false if it has closed meanwhile
  */
@@ -20,14 +20,17 @@ export async function cancelJob(
   { run }: SeenRun,
   { reason, kill }: { reason: string | undefined; kill: boolean },
 ): Promise<boolean> {
-  if (run.closed !== null || run.cancelRequested) return true;
+  if (run.closed !== null) return true;
+  const isToBeKilled = kill && run.memo.kind === 'adopt';
+  if (run.cancelRequested && !isToBeKilled) return true;
   if (isForeground(run)) return foreground.cancel(run.job, reason || defaultReason);
   const { namespace, identity } = temporal;
   const workflowExecution = { workflowId: workflowIdOf(run.job), runId: run.runId };
   const request = { namespace, identity, workflowExecution, requestId: randomUUID(), reason: reason || defaultReason };
   try {
     // Before the cancel, which may close the run at once.
-    if (kill && run.memo.kind === 'adopt') await signalRun(temporal, run, killSignal);
+    if (isToBeKilled) await signalRun(temporal, run, killSignal);
+    if (run.cancelRequested) return true;
     await temporal.call((service) => service.requestCancelWorkflowExecution(request));
     return true;
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { AttemptKey } from '../../ansible/folders.js';
 import type { Foreground } from '../../foreground/foreground.js';
 import { documentOf, type JobDocument, type OutputSummary } from '../../job/document.js';
 import { isForeground, type AttemptEvidence, type RunEvidence } from '../../job/evidence.js';
@@ -6,6 +7,7 @@ import { heardOf, isFinished, isWaitingForSlot, placementOf, stateOf, type JobSt
 import { progressOfAll, unknownProgress, type LiveProgress } from '../../job/progress.js';
 import { listedState, summaryOf, unread, type JobSummary } from '../../job/summary.js';
 import { stateOfSteps, type StepEvidence } from '../../job/steps-state.js';
+import { attemptOnHosts } from '../../job/node-protocol.js';
 import type { AttemptStore } from '../../store/attempts.js';
 import type { StoredOutput } from '../../store/output.js';
 import { linksOf } from '../links.js';
@@ -14,7 +16,7 @@ import type { Temporal } from '../temporal/connection.js';
 import { describeRun } from '../temporal/describe.js';
 import type { ListedRun } from '../temporal/listed-runs.js';
 import { enteredRun } from '../temporal/enter.js';
-import type { Nodes } from '../temporal/nodes.js';
+import type { Nodes, SeenNode } from '../temporal/nodes.js';
 import { SharedCalls } from '../temporal/shared-calls.js';
 import { StepsOfRuns } from '../temporal/specs.js';
 import { keyOfLastAttempt, outputOfSteps } from './output.js';
@@ -97,10 +99,23 @@ export class Jobs {
     if (isWaitingForSlot(run)) return stateOf(run, null, await this.nodes.fleet());
     if (placement === null || run.memo.outcome !== undefined) return stateOf(run, null);
     const key = { ...run.job, runId: run.evidenceRunId, attempt: placement.attempt };
-    if (!isOnNode(run)) return stateOf(run, await this.store.onTargets(key));
+    if (!isOnNode(run)) return stateOf(run, await this.#onTargets(run, key));
     const node = placement.node ?? '';
     const evidence = await this.store.evidence(key, node);
     return stateOf(run, evidence ?? (await this.#reported(run, { ...placement, node })));
+  }
+
+  /** Where a run was closed from outside, each node that may have watched it has to say that nothing is left. */
+  async #onTargets({ closed }: RunEvidence, key: AttemptKey): Promise<AttemptEvidence | null> {
+    const here = await this.store.onTargets(key);
+    if (closed === null || here?.over === false) return here;
+    const word = attemptOnHosts(key.runId, key.attempt);
+    const nodes = (await this.nodes.list()).filter(({ node }) => here === null || node !== this.store.nodeId);
+    if (nodes.some(({ state }) => state?.on_hosts?.includes(word)))
+      return { startedAt: null, outcome: null, over: false };
+    // A node that is away took up nothing since.
+    const hasSaid = ({ live, state }: SeenNode): boolean => !live || (state?.on_hosts != null && state.at > closed.at);
+    return nodes.every(hasSaid) ? { startedAt: null, outcome: null, over: true } : null;
   }
 
   /** What the node of a run that was closed from outside has told since: whether it still holds a slot for it. */

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import json
+from datetime import date
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -10,7 +11,12 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state import document as documents
 from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state import operations
 from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.keys import InvalidName, JobKey
-from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.settings import OPTIONS, open_storage
+from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.settings import (
+    OPTIONS,
+    Connection,
+    open_storage,
+    seconds_of,
+)
 from ansible_collections.rstyczynski.ansible.plugins.module_utils.job_state.storage import Storage, StorageError
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -41,10 +47,8 @@ NEEDS = {
     "recover": [*JOB, "ansible_job_id", "async_dir", "token"],
     "remove": [*JOB, "revision"],
 }
-JOB_ID = re.compile(r"j?\d+\.\d+\Z")
 # What a service may be told of how a host is reached; the rest may be secret, or is a matter of the controller.
 CONNECTION = ("ansible_host", "ansible_port", "ansible_user")
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class ActionModule(ActionBase):
@@ -65,8 +69,10 @@ class ActionModule(ActionBase):
         if empty:
             raise AnsibleActionFail("empty: %s" % ", ".join(empty))
         job_id = args["ansible_job_id"]
-        if job_id is not None and not JOB_ID.match(job_id):
+        if job_id is not None and not documents.is_job_id(job_id):
             raise AnsibleActionFail("not the ansible_job_id of an async job, such as j324305196451.6900: %s" % job_id)
+        if args["metadata"] is not None:
+            args["metadata"] = _plain(args["metadata"])
         given_host = self._host_of_call(args, variables)
         try:
             storage = open_storage(args["storage"], self._connection_of(args["host"], variables))
@@ -82,12 +88,13 @@ class ActionModule(ActionBase):
         return {"host": key.host, "document": found and _shown(found.document)}
 
     def _reserve(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
-        if self._task.check_mode:
-            found = storage.get(_key(args))
-            return {"changed": found is None, "token": None, "document": found and _shown(found.document)}
         wish = operations.Wish(
             args["async_dir"], args["expires_after"], args["metadata"] or {}, args["former_job_id"], args["void_token"]
         )
+        if self._task.check_mode:
+            found = storage.get(_key(args))
+            is_free = found is None or operations.gives_way(found.document, wish)
+            return {"changed": is_free, "token": None, "document": found and _shown(found.document)}
         token, document = operations.reserve(storage, _key(args), wish)
         return {"changed": token is not None, "token": token, "document": _shown(document)}
 
@@ -110,7 +117,7 @@ class ActionModule(ActionBase):
 
     def _list(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
         found = storage.list(args["host"], args["playbook_name"])
-        selected, unreadable = operations.select(found, args["job_name"], args["states"], _seconds(args["older_than"]))
+        selected, unreadable = operations.select(found, args["job_name"], args["states"], seconds_of(args["older_than"]))
         return {"jobs": [_shown(stored.document) for stored in selected], "warnings": unreadable}
 
     def _remove(self, storage: Storage, args: dict[str, Any]) -> dict[str, Any]:
@@ -134,21 +141,45 @@ class ActionModule(ActionBase):
             args["host"] = variables["inventory_hostname"]
         return ""
 
-    def _connection_of(self, host: str | None, variables: dict[str, Any]) -> Any:
-        """An inventory of the one host, for a service that is to reach it as this play does."""
+    def _connection_of(self, host: str | None, variables: dict[str, Any]) -> Connection:
         if host is None:
-            return {}
+            return Connection({})
         known = variables["hostvars"].get(host, {}) if host in variables["hostvars"] else {}
-        about = {name: known[name] for name in CONNECTION if name in known}
-        is_local = self._play_context.connection == "local" and host == variables["inventory_hostname"]
-        if is_local or known.get("ansible_connection") == "local":
+        is_of_play = host == variables["inventory_hostname"]
+        connection = self._play_context.connection if is_of_play else known.get("ansible_connection")
+        if connection == "local":
             # The service takes this for its node itself, with its own Python.
-            return "localhost," if host == "localhost" else {"all": {"hosts": {host: {"ansible_connection": "local"}}}}
-        return {"all": {"hosts": {host: about}}}
+            is_known = host == "localhost"
+            return Connection("localhost," if is_known else _inventory(host, {"ansible_connection": "local"}), is_local=True)
+        about = {name: known[name] for name in CONNECTION if name in known}
+        if is_of_play:
+            # Also what the play, its configuration or the command line says.
+            play = self._play_context
+            given = {"ansible_host": play.remote_addr, "ansible_port": play.port, "ansible_user": play.remote_user}
+            about = {name: value for name, value in given.items() if value not in (None, "", host)}
+        return Connection(_inventory(host, about))
+
+
+def _inventory(host: str, variables: dict[str, Any]) -> dict[str, Any]:
+    return {"all": {"hosts": {host: variables}}}
 
 
 def _key(args: dict[str, Any]) -> JobKey:
     return JobKey(args["host"], args["playbook_name"], args["job_name"])
+
+
+def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
+    """As JSON has it; YAML has dates, too."""
+    try:
+        return json.loads(json.dumps(metadata, default=_text_of))
+    except (TypeError, ValueError) as error:
+        raise AnsibleActionFail("metadata can't be kept as JSON: %s" % error) from error
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError("it has a %s" % type(value).__name__)
 
 
 def _shown(document: dict[str, Any]) -> dict[str, Any]:
@@ -160,11 +191,3 @@ def _shown(document: dict[str, Any]) -> dict[str, Any]:
         "token": documents.token_of(document),
         "expired": is_reserved and documents.has_expired(document),
     }
-
-
-def _seconds(text: str) -> float:
-    """An age such as 90, 15m, 12h, 7d."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", text.strip())
-    if found is None:
-        raise AnsibleActionFail("not an age: %s; give seconds, or a number with s, m, h, d or w" % text)
-    return float(found[1]) * SECONDS[found[2]]

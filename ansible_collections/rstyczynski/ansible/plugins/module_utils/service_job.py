@@ -83,7 +83,10 @@ def _rerun(api: Api, job_id: str, spec: dict[str, Any]) -> Submitted:
             trouble = error
         now = find(api, job_id)
         if now is not None and now["run_id"] != (before and before["run_id"]):
-            return Submitted(now["run_id"], job_id, True)
+            # It may be another's: then it is refused, unless it is of the same spec.
+            same = dict(spec, when_finished="return")
+            found = _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=same)))
+            return found._replace(created=True)
         if time.monotonic() > until:
             raise trouble
         time.sleep(PAUSE)
@@ -114,12 +117,18 @@ def remove(api: Api, job_id: str, kill: bool, seconds: float | None) -> bool:
     run = {"run": found["run_id"]}
     if kill and found["status"] not in FINISHED:
         # 409: it has ended by itself.
-        _good(api.persistently(_soon(), "POST", job_path(job_id) + "/cancel", query=run, body={"kill": True}), 409)
+        # 404: another has removed it.
+        _good(api.persistently(_soon(), "POST", job_path(job_id) + "/cancel", query=run, body={"kill": True}), 404, 409)
     while True:
         answer = _good(api.persistently(_soon(), "DELETE", job_path(job_id), query=run), 404)
         if answer.status in (204, 404):
             return True
-        document = wait(api, job_id, found["run_id"], min(POLL, max(0, until - time.monotonic())))
+        try:
+            document = wait(api, job_id, found["run_id"], min(POLL, max(0, until - time.monotonic())))
+        except Refused as error:
+            if error.status == 404:
+                return True
+            raise
         if document["status"] not in FINISHED and time.monotonic() >= until:
             raise Unreachable("%s is still %s: %s" % (job_id, document["status"], document["progress"]["message"]))
 

@@ -13,7 +13,7 @@ description:
     rebooted.
   - Look first here and then at the file, since what ends in between is seen there. A job of which nothing runs, and whose file
     does not say how it ended, is lost.
-  - Run it as the user that the job was started as.
+  - Run it as the user that the job was started as. It fails where the job is another user's, or may be.
 author:
   - Longhaul's authors (@rstyczynski)
 options:
@@ -69,29 +69,43 @@ def main():
     )
     try:
         pids = processes_of(module.params["ansible_job_id"], module.params["async_dir"])
+    except Hidden as error:
+        module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg="the processes of the host can't be looked at: %s" % error)
     module.exit_json(changed=False, alive=bool(pids), pids=pids)
+
+
+class Hidden(Exception):
+    """The job is another user's, or may be, so that nothing can be said of it."""
 
 
 def processes_of(job_id, async_dir):
     """Its wrapper; and without one what it left: what has its directory in the environment, and no other job's wrapper."""
     number = os.fsencode(job_id.partition(".")[0])
     directory = plain(async_dir)
-    owners = {os.geteuid(), owner_of(os.path.join(directory, job_id))}
-    wrappers, others, marked = [], set(), {}
+    owners = {os.geteuid(), owner_of_file(os.path.join(directory, job_id))}
+    wrappers, others, marked, foreign = [], set(), {}, None
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         words = words_of(pid, "cmdline")
         at = next((at for at, word in enumerate(words) if word.endswith(WRAPPER)), None)
         if at is None:
             if directory in directories_of(pid):
                 marked[pid] = session_of(pid)
-        elif words[at + 1 : at + 2] == [number] and owner_of("/proc/%d" % pid) in owners:
+            continue
+        owner = owner_of_process(pid)
+        if words[at + 1 : at + 2] != [number] or owner is None:
+            others.add(session_of(pid))
+        elif owner in owners:
             wrappers.append(pid)
         else:
-            others.add(session_of(pid))
+            foreign = (pid, owner)
     if wrappers:
         return sorted(wrappers)
+    if foreign is not None:
+        raise Hidden(
+            "process %d has the number of %s and is of the user with uid %d: look as that user" % (foreign[0], job_id, foreign[1])
+        )
     others |= sessions_around(os.getpid())
     # The variable is also a setting of Ansible: whoever has it from a shell is in the session of one that has it not.
     is_left = {
@@ -102,9 +116,20 @@ def processes_of(job_id, async_dir):
     return sorted(pid for pid, left in is_left.items() if left)
 
 
-def owner_of(path):
+def owner_of_file(path):
+    """None if it is not there."""
     try:
         return os.stat(path).st_uid
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise Hidden("%s can't be seen: %s. Look as the user that the job was started as" % (path, error.strerror)) from error
+
+
+def owner_of_process(pid):
+    """None if it has ended."""
+    try:
+        return os.stat("/proc/%d" % pid).st_uid
     except OSError:
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import socket
 import uuid
 from datetime import datetime, timedelta, timezone
@@ -17,6 +18,8 @@ RESERVED = "reserved"
 RUNNING = "running"
 FINAL = ("successful", "failed", "lost", "canceled")
 STATES = (RESERVED, RUNNING, *FINAL)
+JOB_ID = re.compile(r"j?\d+\.\d+\Z")
+TOKEN = re.compile(r"[0-9a-f]{32}\Z")
 FIELDS = (
     *("version", "revision", "host", "playbook_name", "job_name", "state"),
     *("ansible_job_id", "async_dir", "metadata", "reservation", "saved_at", "saved_by"),
@@ -94,7 +97,28 @@ def parse(content: bytes, where: str) -> dict[str, Any]:
     missing = [field for field in FIELDS if field not in document]
     if missing:
         raise UnreadableDocument("%s lacks %s" % (where, ", ".join(missing)))
+    return checked(document, where)
+
+
+def checked(document: dict[str, Any], where: str) -> dict[str, Any]:
+    """
+    Whoever can write to the storage should not have files removed on hosts: a clean-up makes paths of ids and tokens.
+    @raises UnreadableDocument
+    """
+    job_id, reservation = document["ansible_job_id"], document["reservation"]
+    if job_id is not None and not is_job_id(job_id):
+        raise UnreadableDocument("%s has no ansible_job_id, but %r" % (where, job_id))
+    if reservation is not None and not (isinstance(reservation, dict) and is_token(reservation.get("token"))):
+        raise UnreadableDocument("%s has no reservation, but %r" % (where, reservation))
     return document
+
+
+def is_job_id(text: Any) -> bool:
+    return isinstance(text, str) and JOB_ID.match(text) is not None
+
+
+def is_token(text: Any) -> bool:
+    return isinstance(text, str) and TOKEN.match(text) is not None
 
 
 def format_time(time: datetime) -> str:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -79,7 +80,7 @@ class Filesystem(Objects):
         """Keeps other writers out. Errors of the disk are told in a line."""
         try:
             os.makedirs(self.root, exist_ok=True)
-            with open(os.path.join(self.root, ".lock"), "ab") as lock:
+            with open(os.path.join(self.root, ".lock"), "ab", opener=_open_lock) as lock:
                 _take(lock.fileno(), lock.name)
                 yield
         except OSError as error:
@@ -115,10 +116,21 @@ def sync_folder(folder: str) -> None:
 
 
 def _make_folder(folder: str) -> None:
+    """Whoever may write above it may write in it."""
     if not os.path.isdir(folder):
-        _make_folder(os.path.dirname(folder))
+        above = os.path.dirname(folder)
+        _make_folder(above)
         os.mkdir(folder)
-        sync_folder(os.path.dirname(folder))
+        os.chmod(folder, stat.S_IMODE(os.stat(above).st_mode) & ~stat.S_ISVTX)
+        sync_folder(above)
+
+
+def _open_lock(path: str, flags: int) -> int:
+    """Whoever may write in its folder may take it."""
+    handle = os.open(path, flags, 0o600)
+    if os.fstat(handle).st_uid == os.geteuid():
+        os.fchmod(handle, stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) & 0o666)
+    return handle
 
 
 def _unreadable(error: OSError) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..longhaul_api import Answer, Api, ServiceError, job_path
-from .document import FORMAT, UnreadableDocument
-from .keys import JobKey, service_part
+from .document import FORMAT, UnreadableDocument, checked
+from .keys import InvalidName, JobKey, service_part
 from .storage import Storage, StorageError, Stored
 
 PATIENCE = 60
 PAGE = 500
+MAX_NAME = 200
 # What a state document has and a job hasn't is kept in the job's metadata, below this key.
 NOTE = "ansible_async_state"
 STATES = {"successful": "successful", "canceled": "canceled"}
@@ -31,10 +32,13 @@ class Longhaul(Storage):
     # The service adopts what was started. What it starts itself (module longhaul_job) it starts once.
     can_reserve = False
     keeps_states = False
+    changes_metadata = False
 
-    def __init__(self, api: Api, inventory: Any) -> None:
+    def __init__(self, api: Api, inventory: Any, ttl: int | None = None) -> None:
         self.api = api
         self.inventory = inventory
+        # Seconds from the job's end until it is forgotten; None leaves that to the service.
+        self.ttl = ttl
 
     def get(self, key: JobKey) -> Stored | None:
         answer = self._ask("GET", job_path(_job_id(key)))
@@ -89,6 +93,8 @@ class Longhaul(Storage):
             "metadata": {**document["metadata"], NOTE: note},
             "when_finished": when_finished,
         }
+        if self.ttl is not None:
+            spec["ttl"] = self.ttl
         answer = self._ask("POST", "/jobs", body=spec)
         if answer.status != 409:
             _good(answer)
@@ -112,7 +118,12 @@ class Longhaul(Storage):
 
 
 def _job_id(key: JobKey) -> str:
-    return "%s:%s@%s" % (service_part(key.playbook_name), service_part(key.job_name), service_part(key.host))
+    """@raises InvalidName, so that a name is refused before its job is started"""
+    playbook, name = service_part(key.playbook_name), "%s@%s" % (service_part(key.job_name), service_part(key.host))
+    for part in (playbook, name):
+        if len(part) > MAX_NAME:
+            raise InvalidName("the service takes names of up to %d characters, percent-encoded; too long: %s" % (MAX_NAME, part))
+    return "%s:%s" % (playbook, name)
 
 
 def _good(answer: Answer) -> Answer:
@@ -140,7 +151,7 @@ def _stored(job: dict[str, Any], host: str) -> Stored:
         "saved_at": _time(job["created_at"]),
         "saved_by": note.get("saved_by", ""),
     }
-    return Stored(document, job["run_id"])
+    return Stored(checked(document, "the service's %s" % job["job_id"]), job["run_id"])
 
 
 def _state(job: dict[str, Any]) -> str:

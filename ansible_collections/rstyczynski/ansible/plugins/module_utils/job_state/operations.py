@@ -58,7 +58,7 @@ def reserve(storage: Storage, key: JobKey, wish: Wish) -> Reservation:
         found = storage.get(key)
         if found is None:
             reserved = storage.create(key, ours)
-        elif _gives_way(found.document, wish):
+        elif gives_way(found.document, wish):
             reserved = storage.replace(key, ours, found.version)
         else:
             return Reservation(None, found.document)
@@ -72,7 +72,7 @@ def save(storage: Storage, key: JobKey, job: Job, token: str | None) -> tuple[di
     Records a job that was started; what was recorded of an earlier one is replaced.
     @param token of the reservation that it was started with
     @returns the document, and whether it was written; it may have been there
-    @raises Refused where another reservation is recorded
+    @raises Refused where another reservation is recorded, or another job with one, and where it is the end of another job
     """
     for _attempt in range(ATTEMPTS):
         found = storage.get(key)
@@ -83,7 +83,7 @@ def save(storage: Storage, key: JobKey, job: Job, token: str | None) -> tuple[di
         elif _is_recorded(storage, found.document, document):
             return found.document, False
         else:
-            _require_ours(key, found.document, token)
+            _require_ours(key, found.document, job, token)
             saved = storage.replace(key, document, found.version)
         if saved:
             return document, True
@@ -140,24 +140,46 @@ def _document_of(key: JobKey, job: Job, before: dict[str, Any] | None, token: st
 
 
 def _is_recorded(storage: Storage, found: dict[str, Any], document: dict[str, Any]) -> bool:
-    fields = ["ansible_job_id", "async_dir", "metadata"] + (["state"] if storage.keeps_states else [])
+    fields = ["ansible_job_id", "async_dir"]
+    fields += ["metadata"] if storage.changes_metadata else []
+    fields += ["state"] if storage.keeps_states else []
     return all(found[field] == document[field] for field in fields)
 
 
-def _gives_way(document: dict[str, Any], wish: Wish) -> bool:
+def gives_way(document: dict[str, Any], wish: Wish) -> bool:
+    """Whether a start may be reserved in place of what is recorded."""
     if document["state"] == RESERVED:
         return wish.void_token is not None and token_of(document) == wish.void_token
     return wish.former_job_id is not None and document["ansible_job_id"] == wish.former_job_id
 
 
-def _require_ours(key: JobKey, document: dict[str, Any], token: str | None) -> None:
-    if document["state"] != RESERVED or token_of(document) == token:
+def _require_ours(key: JobKey, document: dict[str, Any], job: Job, token: str | None) -> None:
+    if document["ansible_job_id"] == job.ansible_job_id:
         return
-    message = (
-        "%s is reserved by %s since %s, and not with this token. Give the token of the reservation that the job was "
-        "started with; if it was started without one, two may be running now"
+    holder = token_of(document)
+    is_ours = holder is not None and holder == token
+    if job.state != RUNNING and not (is_ours and document["state"] == RESERVED):
+        raise _refused(key, document, "the end of %s is not recorded in its place" % job.ansible_job_id)
+    if is_ours or holder is None:
+        return
+    if document["state"] == RESERVED:
+        raise _refused(
+            key,
+            document,
+            "not with this token. Give the token of the reservation that the job was started with; if it was started "
+            "without one, two may be running now",
+        )
+    raise _refused(
+        key,
+        document,
+        "%s was not started with that reservation, and both may be running now. A job that has finished gives way to a "
+        "reservation with former_job_id" % job.ansible_job_id,
     )
-    raise Refused(message % (key, document["saved_by"], document["saved_at"]))
+
+
+def _refused(key: JobKey, document: dict[str, Any], reason: str) -> Refused:
+    about = "is reserved" if document["state"] == RESERVED else "is recorded as %s" % document["ansible_job_id"]
+    return Refused("%s %s by %s since %s, and %s" % (key, about, document["saved_by"], document["saved_at"], reason))
 
 
 def _require_reservations(storage: Storage) -> None:

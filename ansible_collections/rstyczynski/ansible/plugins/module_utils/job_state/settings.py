@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import re
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from ..longhaul_api import Api
 from .storage import Storage, StorageError
 
 BACKENDS = ("filesystem", "oci", "s3", "longhaul")
+
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 # As the roles have them, without their prefix.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -27,27 +31,34 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "longhaul_url": {"type": "str"},
     "longhaul_token": {"type": "str", "no_log": True},
     "longhaul_inventory": {"type": "raw"},
+    "longhaul_ttl": {"type": "str"},
     "longhaul_validate_certs": {"type": "bool", "default": True},
 }
 
 
-def open_storage(settings: dict[str, Any], connection: Any) -> Storage:
+class Connection(NamedTuple):
+    """How the play reaches the host, for a service that is to reach it too: an inventory of the one host."""
+
+    inventory: Any
+    is_local: bool = False
+
+
+def open_storage(settings: dict[str, Any], connection: Connection) -> Storage:
     """
     @param settings values of OPTIONS; what is empty counts as not given
-    @param connection how the host is reached, for a service that is to reach it too
     @raises StorageError
     """
     given = {name: None if value == "" else value for name, value in settings.items()}
     return OPENERS[given["backend"]](given, connection)
 
 
-def _filesystem(given: dict[str, Any], _connection: Any) -> Storage:
+def _filesystem(given: dict[str, Any], _connection: Connection) -> Storage:
     from .filesystem import Filesystem
 
     return Filesystem(given["root"])
 
 
-def _oci(given: dict[str, Any], _connection: Any) -> Storage:
+def _oci(given: dict[str, Any], _connection: Connection) -> Storage:
     from .oci_object_storage import OciObjectStorage
 
     return OciObjectStorage(
@@ -60,7 +71,7 @@ def _oci(given: dict[str, Any], _connection: Any) -> Storage:
     )
 
 
-def _s3(given: dict[str, Any], _connection: Any) -> Storage:
+def _s3(given: dict[str, Any], _connection: Connection) -> Storage:
     from .s3 import S3, default_region, endpoint_of, find_credentials
 
     region = given["s3_region"] or default_region()
@@ -68,12 +79,32 @@ def _s3(given: dict[str, Any], _connection: Any) -> Storage:
     return S3(_required(given, "s3_bucket"), given["s3_endpoint"] or endpoint_of(region), region, credentials, _prefix(given))
 
 
-def _longhaul(given: dict[str, Any], connection: Any) -> Storage:
+def _longhaul(given: dict[str, Any], connection: Connection) -> Storage:
     from .longhaul import Longhaul
 
     url = given["longhaul_url"] or os.environ.get("LONGHAUL_URL") or "http://127.0.0.1:8000"
     token = given["longhaul_token"] or os.environ.get("LONGHAUL_TOKEN")
-    return Longhaul(Api(url, token, given["longhaul_validate_certs"]), given["longhaul_inventory"] or connection)
+    if connection.is_local and not given["longhaul_inventory"] and not _is_here(url):
+        raise StorageError(
+            "the connection is local, which for the service at %s means its own machine, and there it would not find the job. "
+            "Give longhaul_inventory, by which it reaches this one; or 'localhost,' if it runs here" % url
+        )
+    ttl = given.get("longhaul_ttl")
+    api = Api(url, token, given["longhaul_validate_certs"])
+    return Longhaul(api, given["longhaul_inventory"] or connection.inventory, None if ttl is None else round(seconds_of(ttl)))
+
+
+def seconds_of(text: str) -> float:
+    """A time such as 90, 15m, 12h, 7d. @raises StorageError"""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", text.strip())
+    if found is None:
+        raise StorageError("not a time: %s; give seconds, or a number with s, m, h, d or w" % text)
+    return float(found[1]) * SECONDS[found[2]]
+
+
+def _is_here(url: str) -> bool:
+    name = urlsplit(url).hostname or ""
+    return name in ("localhost", "::1") or name.startswith("127.")
 
 
 OPENERS = {"filesystem": _filesystem, "oci": _oci, "s3": _s3, "longhaul": _longhaul}

@@ -29,6 +29,8 @@ class Storage(ABC):
     can_reserve = True
     # Whether a job's state is what was recorded, and not what the storage finds.
     keeps_states = True
+    # Whether a document that is there may be given other metadata.
+    changes_metadata = True
 
     @abstractmethod
     def get(self, key: JobKey) -> Stored | None: ...
