@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { until } from '../ansible/bench.js';
 import { signal } from '../service/processes.js';
@@ -38,6 +38,38 @@ test('an end needs none of those that watch: with S, A or both killed it takes t
     expect(seen).toMatchObject({ state: 'finished', result: { cause: 'terminated' } });
     expect(bench.native(task, seen.job_id)).toMatchObject({ failed: true });
   }
+});
+
+test('an end takes a program whose main thread has ended while others run, with S and A or without', async () => {
+  await using bench = await TaskBench.open();
+  const left = `import ctypes, os, threading, time
+def stay():
+    os.system(${JSON.stringify(bench.note('up'))})
+    time.sleep(600)
+threading.Thread(target=stay).start()
+ctypes.CDLL(None).pthread_exit(None)`;
+  const tasks = await bench.prepareAll([1, 2].map(() => ({ argv: [bench.python, '-c', left] })));
+  for (const task of tasks) await bench.start(task);
+  await until('both', async () => (await bench.ledger()).length === 2);
+  const [watched, alone] = await Promise.all(tasks.map((task) => bench.claimant(task, 'command')));
+  for (const which of ['supervisor', 'ansible'] as const) signal(await bench.claimant(tasks[1]!, which), 'SIGKILL');
+  expect(await bench.look(tasks[1]!)).toMatchObject({ state: 'running', supervised: false });
+  for (const task of tasks) expect(await bench.end(task)).toEqual(nothing);
+  for (const pid of [watched, alone]) expect(threadsOf(pid!)).toEqual([]);
+});
+
+test.for([
+  ['pidfd_open', 434],
+  ['pidfd_send_signal', 424],
+] as const)('an end kills also where a filter of system calls refuses %s', async ([, number]) => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew(stubborn(bench));
+  await until('all three', async () => (await bench.ledger()).length === 3);
+  signal(await bench.claimant(task, 'supervisor'), 'SIGKILL');
+  const jobs = [{ dir: task.dir, marker: task.marker, cause: 'cancel', reason: '', grace: 0.5 }];
+  const filtered = [bench.python, '-c', withoutCall, String(number)];
+  expect((await bench.call('longhaul_end', { jobs }, filtered)).jobs).toEqual([nothing]);
+  expect(bench.members(task)).toEqual([]);
 });
 
 test('with its time over it is running for as long as anything of it is', async () => {
@@ -147,4 +179,20 @@ test('an end touches nothing that it can be talked into: others’ markers, caus
 function stubborn(bench: TaskBench): Work {
   const one = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
   return { shell: `sh -c '${one}' & setsid sh -c '${one}' & ${one}`, grace: 0.5 };
+}
+
+/** A program that executes the rest of its arguments with the system call of this number refused by EPERM, by seccomp. */
+const withoutCall = `import ctypes, os, struct, sys
+NO_NEW_PRIVS, SECCOMP, FILTER = 38, 22, 2
+LOAD, EQUALS, RETURN, EPERM, ALLOW = 0x20, 0x15, 0x06, 0x00050001, 0x7fff0000
+lines = [(LOAD, 0, 0, 0), (EQUALS, 0, 1, int(sys.argv[1])), (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+program = ctypes.create_string_buffer(struct.pack("HP", len(lines), ctypes.addressof(code)))
+prctl = ctypes.CDLL(None).prctl
+assert prctl(NO_NEW_PRIVS, 1, 0, 0, 0) == 0 and prctl(SECCOMP, FILTER, program, 0, 0) == 0
+os.execvp(sys.argv[2], sys.argv[2:])`;
+
+/** All its threads that run, also when its first one has ended. */
+function threadsOf(pid: number): string[] {
+  return existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`).filter((id) => id !== String(pid)) : [];
 }
