@@ -116,6 +116,17 @@ test('an end before the start is final: nothing starts any more, and the start i
   expect(await bench.ledger()).toEqual([]);
 });
 
+test('an end because a start failed leaves alone what another start runs, and its async file', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew({ shell: `${bench.untilLetGo}; echo done` });
+  const { job_id } = await bench.look(task);
+  expect(await bench.end(task, 'launch')).toEqual(nothing);
+  expect(bench.native(task, job_id)).toEqual({ started: true, finished: false, ansible_job_id: job_id });
+  bench.letGo();
+  expect(await bench.ended(task)).toMatchObject({ state: 'finished', result: { rc: 0, cause: null } });
+  expect(bench.native(task, job_id)).toMatchObject({ rc: 0, stdout: 'done' });
+});
+
 test('starts and ends that race leave a task that either ran and was ended, or never began', async () => {
   await using bench = await TaskBench.open();
   const tasks = await bench.prepareAll(
