@@ -50,10 +50,8 @@ class CommandRun(supervision.Supervision):
             failure = failed.read()
         status = os.waitid(os.P_PID, command, os.WEXITED | os.WNOWAIT)
         copied = self._copier.finish()
-        if failure:
-            record = self._not_executed(int(failure))
-        else:
-            record = self._result(status, copied, {os.getpid(), command}, "ansible")
+        own = {os.getpid(), command}
+        record = self._not_executed(int(failure)) if failure else self._result(status, copied, own, "ansible")
         # Unreaped until it is on record: if we die or fail here, the supervisor inherits the status.
         if results.publish(self.folder, record):
             os.waitpid(command, 0)
