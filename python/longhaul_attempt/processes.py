@@ -61,6 +61,11 @@ def started_at(process):
     return time.time() - float(uptime.split()[0]) + process.start / os.sysconf("SC_CLK_TCK")
 
 
+def hides_others():
+    """Whether /proc is mounted with hidepid, and doesn't show us what others run."""
+    return _text("/proc/1/stat") is None
+
+
 def send(process, number):
     """Signal exactly this process, never one that got its pid afterwards. False if it is gone or may not be signalled."""
     try:
@@ -88,19 +93,22 @@ def _is_still(process):
 
 
 def _kill(process, number):
-    """The pid could come back for another one only within these lines."""
-    if not _is_still(process):
-        return False
+    """The pid could come back for another one only within this line."""
+    return _is_still(process) and send_to(process.pid, number)
+
+
+def send_to(pid, number):
+    """For a pid that can't come back for another one: of a child, which keeps it until we reap that. False as `send`."""
     try:
-        os.kill(process.pid, number)
+        os.kill(pid, number)
         return True
     except OSError:
         return False
 
 
 def _is_hidden(pid):
-    """Whether /proc, mounted with hidepid, may not show a process that is there."""
-    return _text("/proc/1/stat") is None and not _is_no_process(pid)
+    """Whether /proc may not show a process that is there."""
+    return hides_others() and not _is_no_process(pid)
 
 
 def _is_no_process(pid):

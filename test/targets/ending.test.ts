@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../ansible/bench.js';
 import { signal } from '../service/processes.js';
-import { TaskBench, type Task, type Work } from './bench.js';
+import { asNobody, hiding, isRoot, run, TaskBench, type Task, type Work } from './bench.js';
 
 const nothing = { left: [], unknown: null };
 
@@ -71,6 +72,32 @@ test.for([
   expect((await bench.call('longhaul_end', { jobs }, filtered)).jobs).toEqual([nothing]);
   expect(bench.members(task)).toEqual([]);
 });
+
+test.skipIf(!isRoot)(
+  'an end waits for what runs as somebody else where /proc hides that (skipped: needs root)',
+  async () => {
+    await using bench = await TaskBench.open();
+    const sudo = path.join(bench.folder, 'sudo');
+    const task = await bench.prepare({ shell: `${sudo} --reuid=0 --clear-groups sleep 600; :`, grace: 0.5 });
+    await run('chown', ['-R', '65534', bench.folder]);
+    await run('sh', ['-c', 'cp "$(command -v setpriv)" "$1" && chmod u+s "$1"', 'sh', sudo]);
+    const { command, env } = bench.startLine(task);
+    const blind = [...hiding, ...asNobody];
+    await bench.run([...blind, ...command], env);
+    const theirs = () => bench.members(task).filter(({ command }) => command === 'sleep 600');
+    await until('what runs as root', () => theirs().length === 1);
+    const end = async () => {
+      const jobs = [{ dir: task.dir, marker: task.marker, cause: 'cancel', reason: '', grace: 0.5 }];
+      return (await bench.call('longhaul_end', { jobs }, blind)).jobs[0];
+    };
+    expect(await end()).toEqual({ left: [], unknown: expect.stringMatching(/supervisor.*hides/) });
+    expect(await bench.look(task, {}, blind)).toMatchObject({ state: 'running' });
+    signal(theirs()[0]!.pid, 'SIGKILL');
+    await bench.allGone(task);
+    expect(await end()).toEqual(nothing);
+    expect(await bench.look(task, {}, blind)).toMatchObject({ state: 'finished', result: { cause: 'cancel' } });
+  },
+);
 
 test('with its time over it is running for as long as anything of it is', async () => {
   await using bench = await TaskBench.open();
