@@ -79,7 +79,7 @@ test('what is left of an adopted job is told apart: detached, orphaned, lost, un
 
 test('what another job has left is not taken for an adopted one’s, nor ended with it', async () => {
   await using bench = await StockBench.open();
-  let [first, second] = ['', ''];
+  let first: string, second: string;
   const pidOf = (job: string): number => Number(job.split('.')[1]);
   // One right after the other, also on a busy machine.
   do [first, second] = [await bench.start('sleep 600'), await bench.start('sleep 601')];
