@@ -22,11 +22,12 @@ def main(base, name):
     files, request = (json.loads(sys.stdin.readline()) for _ in range(2))
     base = pwd.getpwuid(os.geteuid()).pw_dir + base[1:] if base.startswith("~/") else base
     code = os.path.join(base, PREFIX + name + "." + sys.implementation.cache_tag)
-    if files is not None:
+    is_safe = _is_safe(base)
+    if is_safe and files is not None:
         _keep(code, files)
-    verbs = _loaded(code) if _is_ours(code) else None
+    verbs = _loaded(code) if is_safe and _is_ours(code) else None
     if verbs is None:
-        said = {"missing": files is None and not os.path.lexists(code) and os.access(base, os.W_OK)}
+        said = {"missing": is_safe and files is None and not os.path.lexists(code) and os.access(base, os.W_OK)}
     else:
         said = {"answer": verbs[request["verb"]](**request["args"])}
     print("\n" + MARK + json.dumps(said))
@@ -41,6 +42,16 @@ def _loaded(code):
         os.unlink(code)
         return None
     return VERBS
+
+
+def _is_safe(base):
+    """Whether nobody else can put a file of theirs in the place of one of ours there: as preparing.py asks of this folder."""
+    try:
+        found = os.stat(base)
+    except OSError:
+        return False
+    others_write = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+    return found.st_uid in (0, os.geteuid()) and not others_write
 
 
 def _is_ours(path):

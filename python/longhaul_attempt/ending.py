@@ -35,12 +35,17 @@ def end(folder, marker, cause, grace, reason="", snapshot=processes.Snapshot):
     unknown = _uninspectable(attempt)
     if unknown is not None:
         return {"left": [], "unknown": unknown}
-    left = processes.end_all(attempt, grace, last=(attempt.supervisor or {}).get("pid"))
+    supervisor = (attempt.supervisor or {}).get("pid")
+    # Where we can't see what others run, by sudo say, only its parent tells when that has ended.
+    awaited = {supervisor} if processes.hides_others() and processes.alive(attempt.supervisor) else set()
+    left = processes.end_all(attempt, grace, but=awaited, last=supervisor)
     if left:
         attempt.remember(folder, left)
+    elif awaited and processes.alive(attempt.supervisor):
+        unknown = "its supervisor, pid %d, still ends what it started; /proc hides from us what that is" % supervisor
     elif not gone:
         _conclude(folder, marker, cause, reason)
-    return {"left": [process.describe() for process in left], "unknown": None}
+    return {"left": [process.describe() for process in left], "unknown": unknown}
 
 
 def _over_already(folder):

@@ -61,19 +61,26 @@ def started_at(process):
     return time.time() - float(uptime.split()[0]) + process.start / os.sysconf("SC_CLK_TCK")
 
 
+def hides_others():
+    """Whether /proc is mounted with hidepid, and doesn't show us what others run."""
+    return _text("/proc/1/stat") is None
+
+
 def send(process, number):
     """Signal exactly this process, never one that got its pid afterwards. False if it is gone or may not be signalled."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except (AttributeError, OSError) as error:
-        # Before Python 3.9 or Linux 5.3: the pid could come back for another one only within these two lines.
-        has_none = isinstance(error, AttributeError) or error.errno == errno.ENOSYS
-        return has_none and _is_still(process) and _kill(process.pid, number)
+        # Before Python 3.9 or Linux 5.3, or kept from us by a container's filter, which says EPERM.
+        has_none = isinstance(error, AttributeError) or error.errno in (errno.ENOSYS, errno.EPERM)
+        return has_none and _kill(process, number)
     try:
         if not _is_still(process):
             return False
         signal.pidfd_send_signal(descriptor, number)
         return True
+    except PermissionError:
+        return _kill(process, number)  # a filter again; if not, it is refused this way too
     except OSError:
         return False
     finally:
@@ -85,7 +92,13 @@ def _is_still(process):
     return stat is not None and stat.start == process.start
 
 
-def _kill(pid, number):
+def _kill(process, number):
+    """The pid could come back for another one only within this line."""
+    return _is_still(process) and send_to(process.pid, number)
+
+
+def send_to(pid, number):
+    """For a pid that can't come back for another one: of a child, which keeps it until we reap that. False as `send`."""
     try:
         os.kill(pid, number)
         return True
@@ -94,8 +107,8 @@ def _kill(pid, number):
 
 
 def _is_hidden(pid):
-    """Whether /proc, mounted with hidepid, may not show a process that is there."""
-    return _text("/proc/1/stat") is None and not _is_no_process(pid)
+    """Whether /proc may not show a process that is there."""
+    return hides_others() and not _is_no_process(pid)
 
 
 def _is_no_process(pid):
@@ -120,8 +133,8 @@ class _Stat:
     def __init__(self, pid, fields):
         self.pid = pid
         self.state, self.parent, self.session, self.start = fields[0], int(fields[1]), int(fields[3]), int(fields[19])
-        self.dead = self.state in (b"Z", b"X")
-
+        # Where main() was left by pthread_exit() the process is a zombie with other threads, which run.
+        self.dead = self.state == b"X" or (self.state == b"Z" and int(fields[17]) <= 1)
         self.key = (pid, self.start)
 
     def describe(self):
@@ -176,10 +189,10 @@ class Snapshot:
 
     def _by_marker(self):
         carriers = {}
-        for pid in self.all:
-            for entry in environment(pid):
+        for stat in self.all.values():
+            for entry in environment(stat.pid if stat.state != b"Z" else _other_thread(stat.pid)):
                 if entry.startswith(b"LONGHAUL_"):
-                    carriers.setdefault(entry, set()).add(pid)
+                    carriers.setdefault(entry, set()).add(stat.pid)
         return carriers
 
 
@@ -187,6 +200,14 @@ def children(pid):
     """The pids of a process's children, zombies too; None where that can't be told."""
     listed = _text("/proc/%d/task/%d/children" % (pid, pid))
     return None if listed is None else [int(child) for child in listed.split()]
+
+
+def _other_thread(pid):
+    """One by which a process can be read whose main thread has ended."""
+    try:
+        return next((int(thread) for thread in os.listdir("/proc/%d/task" % pid) if thread != str(pid)), pid)
+    except OSError:
+        return pid
 
 
 def environment(pid):

@@ -1,13 +1,11 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.js';
 import { until } from '../ansible/bench.js';
 import { livingProcesses, signal } from '../service/processes.js';
-import { run, TaskBench } from './bench.js';
-
-const isRoot = process.getuid?.() === 0 || process.env.CI !== undefined;
+import { asNobody, hiding, isRoot, run, TaskBench } from './bench.js';
 
 /** Jobs that Ansible's own wrapper started, without us. */
 test('an adopted job is looked at until it has its result', async () => {
@@ -78,6 +76,70 @@ test('what is left of an adopted job is told apart: detached, orphaned, lost, un
   for (const name of ['../j2.2', '.', '', '/etc/passwd'])
     expect(await bench.look(name)).toMatchObject({ state: 'absent' });
 });
+
+test('what another job has left is not taken for an adopted one’s, nor ended with it', async () => {
+  await using bench = await StockBench.open();
+  let first: string, second: string;
+  const pidOf = (job: string): number => Number(job.split('.')[1]);
+  // One right after the other, also on a busy machine.
+  do [first, second] = [await bench.start('sleep 600'), await bench.start('sleep 601')];
+  while (pidOf(second) < pidOf(first) || pidOf(second) > pidOf(first) + 50);
+  const pids: Record<string, number[]> = {};
+  for (const job of [first, second]) {
+    await until('its command', async () => (await bench.members(job)).length > 3);
+    pids[job] = await bench.members(job);
+    for (const pid of await bench.wrappers(job)) signal(pid, 'SIGKILL');
+  }
+  const end = async (job_id: string) => {
+    const jobs = [{ adopt: { job_id, async_dir: bench.asyncDir }, grace: 0.5 }];
+    return (await bench.bench.call('longhaul_end', { jobs })).jobs[0];
+  };
+  for (const pid of pids[first]!) signal(pid, 'SIGKILL');
+  const startedAt = (job: string, at: number): void => utimesSync(path.join(bench.asyncDir, job), at, at);
+  const now = Date.now() / 1000;
+  // As old as each other, nobody knows whose it is.
+  for (const job of [first, second]) startedAt(job, now);
+  const doubt = expect.stringMatching(/^unknown: what runs on may be of this job/) as string;
+  expect(await bench.look(first)).toMatchObject({ state: 'running', unknown: true, message: doubt });
+  expect(await end(first)).toEqual({ left: [], unknown: doubt });
+  startedAt(first, now - 60);
+  expect(await bench.look(first)).toMatchObject({ state: 'gone', kind: 'orphaned' });
+  expect(await end(first)).toEqual({ left: [], unknown: null });
+  expect(await bench.look(second)).toMatchObject({ state: 'running', supervised: false });
+  // Of an older job of that pid there is nothing more.
+  writeFileSync(path.join(bench.asyncDir, `j1.${pidOf(second)}`), '{"started": 1, "finished": 0}');
+  startedAt(`j1.${pidOf(second)}`, now - 60);
+  expect(await bench.look(second)).toMatchObject({ state: 'running', message: expect.stringMatching(/^detached/) });
+  expect(await end(second)).toEqual({ left: [], unknown: null });
+  expect(await bench.look(second)).toMatchObject({ state: 'gone', kind: 'orphaned' });
+});
+
+test.skipIf(!isRoot)(
+  'an adopted job of somebody else is not called gone where it merely can’t be seen (skipped: needs root)',
+  async () => {
+    await using bench = await StockBench.open();
+    const job = await bench.start('sleep 600');
+    await until('its command', async () => (await bench.members(job)).length > 3);
+    const file = path.join(bench.asyncDir, job);
+    await run('chmod', ['0755', bench.bench.folder, bench.asyncDir]);
+    const adopt = { job_id: job, async_dir: bench.asyncDir };
+    const blind = [...hiding, ...asNobody];
+    const message = expect.stringMatching(/^unknown: \/proc hides/) as string;
+    expect((await bench.bench.call('longhaul_look', { jobs: [{ adopt }] }, blind)).jobs).toMatchObject([
+      { state: 'running', unknown: true, message },
+    ]);
+    expect((await bench.bench.call('longhaul_end', { jobs: [{ adopt, grace: 0 }] }, blind)).jobs).toEqual([
+      { left: [], unknown: message },
+    ]);
+    for (const pid of await bench.members(job)) signal(pid, 'SIGKILL');
+    await run('chown', ['65534', file]);
+    await run('chmod', ['0600', file]);
+    const obedient = ['setpriv', '--bounding-set=-dac_override,-dac_read_search'];
+    expect((await bench.bench.call('longhaul_look', { jobs: [{ adopt }] }, obedient)).jobs).toMatchObject([
+      { state: 'running', unknown: true, message: expect.stringMatching(/Permission denied/) as string },
+    ]);
+  },
+);
 
 test.skipIf(!isRoot)(
   'what looks like its wrapper and is somebody else’s is not its (skipped: needs root)',

@@ -267,6 +267,14 @@ export class TaskBench {
   }
 }
 
+export const isRoot = process.getuid?.() === 0 || process.env.CI !== undefined;
+
+/** Somebody whom /proc may hide others from, but who can read our programs wherever they are. */
+const reads = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
+export const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', ...reads];
+/** Begins a command line whose /proc hides what others run. */
+export const hiding = ['unshare', '-m', 'sh', '-c', 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', 'sh'];
+
 /** The command line that does what one of our modules does; its arguments are its input. */
 export function verbLine({ python }: TaskBench, verb: string): string[] {
   return [python, '-c', verbs, verb];

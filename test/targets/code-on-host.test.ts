@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.js';
 import { AgentBench } from '../ansible/agent-bench.js';
+import { isRoot } from './bench.js';
 import { needsSshd, Targets } from './sshd.js';
 
 needsSshd('code that is kept on a host', () => {
@@ -58,6 +59,28 @@ with zipfile.ZipFile(sys.argv[1], "w") as archive:
     const answer = await prepare();
     expect(answer).toMatchObject({ status: 'ok', result: { jobs: [] } });
     expect(answer?.result).not.toHaveProperty('planted');
+  });
+
+  test('is neither asked nor brought if its folder is somebody else’s, or others may write there', async () => {
+    const [code = ''] = kept();
+    plant(code);
+    for (const [mine, others] of [
+      [`chmod 0700 ${base}`, `chmod 0777 ${base}`],
+      ...(isRoot ? [[`chown 0 ${base}`, `chown 65534 ${base}`]] : []),
+    ] as const) {
+      execFileSync('sh', ['-c', others]);
+      const answer = await prepare();
+      expect(answer).toMatchObject({ status: 'ok', result: { jobs: [] } });
+      expect(answer?.result).not.toHaveProperty('planted');
+      renameSync(code, `${code}.aside`);
+      await prepare();
+      expect(kept()).toEqual([`${code}.aside`]);
+      renameSync(`${code}.aside`, code);
+      execFileSync('sh', ['-c', mine]);
+      expect(await prepare()).toMatchObject({ result: { planted: true } });
+    }
+    rmSync(code);
+    await prepare();
   });
 
   test('is brought again if it has come to harm or is gone', async () => {

@@ -1,8 +1,9 @@
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../ansible/bench.js';
 import { signal } from '../service/processes.js';
-import { TaskBench, type Task, type Work } from './bench.js';
+import { asNobody, hiding, isRoot, run, TaskBench, type Task, type Work } from './bench.js';
 
 const nothing = { left: [], unknown: null };
 
@@ -39,6 +40,64 @@ test('an end needs none of those that watch: with S, A or both killed it takes t
     expect(bench.native(task, seen.job_id)).toMatchObject({ failed: true });
   }
 });
+
+test('an end takes a program whose main thread has ended while others run, with S and A or without', async () => {
+  await using bench = await TaskBench.open();
+  const left = `import ctypes, os, threading, time
+def stay():
+    os.system(${JSON.stringify(bench.note('up'))})
+    time.sleep(600)
+threading.Thread(target=stay).start()
+ctypes.CDLL(None).pthread_exit(None)`;
+  const tasks = await bench.prepareAll([1, 2].map(() => ({ argv: [bench.python, '-c', left] })));
+  for (const task of tasks) await bench.start(task);
+  await until('both', async () => (await bench.ledger()).length === 2);
+  const [watched, alone] = await Promise.all(tasks.map((task) => bench.claimant(task, 'command')));
+  for (const which of ['supervisor', 'ansible'] as const) signal(await bench.claimant(tasks[1]!, which), 'SIGKILL');
+  expect(await bench.look(tasks[1]!)).toMatchObject({ state: 'running', supervised: false });
+  for (const task of tasks) expect(await bench.end(task)).toEqual(nothing);
+  for (const pid of [watched, alone]) expect(threadsOf(pid!)).toEqual([]);
+});
+
+test.for([
+  ['pidfd_open', 434],
+  ['pidfd_send_signal', 424],
+] as const)('an end kills also where a filter of system calls refuses %s', async ([, number]) => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew(stubborn(bench));
+  await until('all three', async () => (await bench.ledger()).length === 3);
+  signal(await bench.claimant(task, 'supervisor'), 'SIGKILL');
+  const jobs = [{ dir: task.dir, marker: task.marker, cause: 'cancel', reason: '', grace: 0.5 }];
+  const filtered = [bench.python, '-c', withoutCall, String(number)];
+  expect((await bench.call('longhaul_end', { jobs }, filtered)).jobs).toEqual([nothing]);
+  expect(bench.members(task)).toEqual([]);
+});
+
+test.skipIf(!isRoot)(
+  'an end waits for what runs as somebody else where /proc hides that (skipped: needs root)',
+  async () => {
+    await using bench = await TaskBench.open();
+    const sudo = path.join(bench.folder, 'sudo');
+    const task = await bench.prepare({ shell: `${sudo} --reuid=0 --clear-groups sleep 600; :`, grace: 0.5 });
+    await run('chown', ['-R', '65534', bench.folder]);
+    await run('sh', ['-c', 'cp "$(command -v setpriv)" "$1" && chmod u+s "$1"', 'sh', sudo]);
+    const { command, env } = bench.startLine(task);
+    const blind = [...hiding, ...asNobody];
+    await bench.run([...blind, ...command], env);
+    const theirs = () => bench.members(task).filter(({ command }) => command === 'sleep 600');
+    await until('what runs as root', () => theirs().length === 1);
+    const end = async () => {
+      const jobs = [{ dir: task.dir, marker: task.marker, cause: 'cancel', reason: '', grace: 0.5 }];
+      return (await bench.call('longhaul_end', { jobs }, blind)).jobs[0];
+    };
+    expect(await end()).toEqual({ left: [], unknown: expect.stringMatching(/supervisor.*hides/) });
+    expect(await bench.look(task, {}, blind)).toMatchObject({ state: 'running' });
+    signal(theirs()[0]!.pid, 'SIGKILL');
+    await bench.allGone(task);
+    expect(await end()).toEqual(nothing);
+    expect(await bench.look(task, {}, blind)).toMatchObject({ state: 'finished', result: { cause: 'cancel' } });
+  },
+);
 
 test('with its time over it is running for as long as anything of it is', async () => {
   await using bench = await TaskBench.open();
@@ -82,6 +141,17 @@ test('an end before the start is final: nothing starts any more, and the start i
   });
   expect(await bench.look(task)).toEqual({ state: 'void', cause: 'cancel', reason: 'asked to' });
   expect(await bench.ledger()).toEqual([]);
+});
+
+test('an end because a start failed leaves alone what another start runs, and its async file', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew({ shell: `${bench.untilLetGo}; echo done` });
+  const { job_id } = await bench.look(task);
+  expect(await bench.end(task, 'launch')).toEqual(nothing);
+  expect(bench.native(task, job_id)).toEqual({ started: true, finished: false, ansible_job_id: job_id });
+  bench.letGo();
+  expect(await bench.ended(task)).toMatchObject({ state: 'finished', result: { rc: 0, cause: null } });
+  expect(bench.native(task, job_id)).toMatchObject({ rc: 0, stdout: 'done' });
 });
 
 test('starts and ends that race leave a task that either ran and was ended, or never began', async () => {
@@ -147,4 +217,20 @@ test('an end touches nothing that it can be talked into: others’ markers, caus
 function stubborn(bench: TaskBench): Work {
   const one = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
   return { shell: `sh -c '${one}' & setsid sh -c '${one}' & ${one}`, grace: 0.5 };
+}
+
+/** A program that executes the rest of its arguments with the system call of this number refused by EPERM, by seccomp. */
+const withoutCall = `import ctypes, os, struct, sys
+NO_NEW_PRIVS, SECCOMP, FILTER = 38, 22, 2
+LOAD, EQUALS, RETURN, EPERM, ALLOW = 0x20, 0x15, 0x06, 0x00050001, 0x7fff0000
+lines = [(LOAD, 0, 0, 0), (EQUALS, 0, 1, int(sys.argv[1])), (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+program = ctypes.create_string_buffer(struct.pack("HP", len(lines), ctypes.addressof(code)))
+prctl = ctypes.CDLL(None).prctl
+assert prctl(NO_NEW_PRIVS, 1, 0, 0, 0) == 0 and prctl(SECCOMP, FILTER, program, 0, 0) == 0
+os.execvp(sys.argv[2], sys.argv[2:])`;
+
+/** All its threads that run, also when its first one has ended. */
+function threadsOf(pid: number): string[] {
+  return existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`).filter((id) => id !== String(pid)) : [];
 }

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../ansible/bench.js';
+import { canTrace } from '../ansible/crash-points.js';
 import { signal } from '../service/processes.js';
-import { TaskBench } from './bench.js';
+import { asNobody, isRoot, run, TaskBench } from './bench.js';
 
 const failure = { state: 'finished', result: { failed: true, changed: true, rc: null, cause: null } };
 
@@ -54,6 +55,29 @@ test('a command ends as it ends: by its rc, by a signal, by not being there', as
   });
   for (const task of [good, bad, termed, killed, missing, nowhere]) await bench.allGone(task!);
 });
+
+test.skipIf(!isRoot || !canTrace())(
+  'a command for which there is no process to be had was not started (skipped: needs root and ptrace)',
+  async () => {
+    await using bench = await TaskBench.open();
+    const task = await bench.prepare({ shell: bench.note('ran') });
+    await run('chown', ['-R', '65534', bench.folder]);
+    const { command, env } = bench.startLine(task);
+    // With a slow disk there is time to set A a limit before it comes to the command.
+    const slow = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'inject=fsync:delay_enter=1000000'];
+    const starting = bench.run([...slow, ...asNobody, ...command], env);
+    const ansible = await bench.claimant(task, 'ansible');
+    await bench.run([...asNobody, 'prlimit', '--verbose', '--nproc=1:1', '--pid', String(ansible)], env);
+    expect(JSON.parse(await starting)).toMatchObject({ failed: false, longhaul: { claim: 'taken' } });
+    const why = '[Errno 11] Resource temporarily unavailable: /bin/sh';
+    expect(await bench.look(task, {}, asNobody)).toMatchObject({
+      state: 'finished',
+      result: { rc: 11, signal: null, failed: true, by: 'ansible', msg: why, launch: why },
+    });
+    expect(await bench.ledger()).toEqual([]);
+    await bench.allGone(task);
+  },
+);
 
 test('a command finds what programs expect: nothing to read, its folder, signals as they are by default', async () => {
   await using bench = await TaskBench.open();

@@ -4,13 +4,9 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { until } from '../ansible/bench.js';
 import { signal } from '../service/processes.js';
-import { TaskBench, type Task } from './bench.js';
+import { asNobody, hiding, isRoot, TaskBench, type Task } from './bench.js';
 
-/** Somebody whom /proc may hide others from, but who can read our programs wherever they are. */
-const reads = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
-const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', ...reads];
 const unknown = { state: 'running', unknown: true, message: expect.stringMatching(/^unknown/) as string };
-const isRoot = process.getuid?.() === 0 || process.env.CI !== undefined;
 
 /** What a look says of evidence that was changed by other hands than ours. */
 describe('a look tells the truth', () => {
@@ -108,7 +104,6 @@ describe('a look tells the truth', () => {
     const task = await bench.startNew({ argv: ['sleep', '600'] });
     await bench.claimant(task, 'command');
     execFileSync('chown', ['-R', '65534', bench.folder]);
-    const hiding = ['unshare', '-m', 'sh', '-c', 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', 'sh'];
     expect(await bench.look(task, {}, [...hiding, ...asNobody])).toMatchObject(unknown);
     const seen = { state: 'running', unknown: false, supervised: true, message: null };
     expect(await bench.look(task, {}, asNobody)).toMatchObject(seen);
@@ -139,6 +134,26 @@ describe('a look tells the truth', () => {
       stdout: { data: Buffer.from('said').toString('base64') },
     });
     expect(await bench.ended(half)).toMatchObject({ state: 'gone', kind: 'orphaned' });
+  });
+
+  test('when a module has answered and left a daemon behind, with nobody left to record that: it has finished', async () => {
+    await using bench = await TaskBench.open();
+    const text = `#!${bench.python}
+import os, subprocess, time
+subprocess.Popen(['sh', '-c', '${bench.note('up')}; exec sleep 600'], start_new_session=True, stdout=subprocess.DEVNULL)
+while not os.path.exists('${bench.goFile}'): time.sleep(0.1)
+print('{"changed": true, "state": "started"}')
+`;
+    const task = await bench.startModule(text);
+    await bench.ledgerHas('up');
+    signal(await bench.claimant(task, 'supervisor'), 'SIGKILL');
+    expect(await bench.look(task)).toMatchObject({ state: 'running', supervised: false });
+    bench.letGo();
+    expect(await bench.ended(task)).toMatchObject({
+      state: 'finished',
+      result: { rc: 0, failed: false, changed: true, by: 'look', module: { state: 'started' } },
+    });
+    expect(bench.members(task).map(({ command }) => command)).toEqual(['sleep 600']);
   });
 
   test('of paths that are none of ours: they are not read', async () => {

@@ -18,6 +18,8 @@ FOLDER_MARK = b"ANSIBLE_ASYNC_DIR="
 DEFAULT_FOLDER = "~/.ansible_async"
 #: A job is named by the pid of the process that forked its wrapper; the session's leader came right after it.
 PIDS_BETWEEN = 64
+#: Of two jobs that were started within this time nobody knows whose session came first.
+LAUNCH_SECONDS = 5
 LARGEST_BYTES = 256 * 1024 * 1024
 
 
@@ -40,19 +42,22 @@ def look(job, scene):
     content = _read(path)
     if native.is_final(content):
         return _finished(path, content, known)
+    if members.doubt:
+        return {"state": "running", "unknown": True, "supervised": False, "message": members.doubt, **known}
     return {"state": "gone", **_why_gone(path, content), **known}
 
 
 def end(job, grace, snapshot):
     """TERM to what the module started, so that module and wrapper tell how it ended; after `grace` seconds KILL to all."""
-    _path(job)
+    path = _path(job)
     members = _Members(job, snapshot)
     until = time.monotonic() + float(grace)
     told = set()
     while True:
         found = members.now()
         if not found or time.monotonic() >= until + processes.VERIFY_SECONDS:
-            return {"left": [process.describe() for process in found], "unknown": None}
+            is_known = found or members.doubt is None or native.is_final(_read(path))
+            return {"left": [process.describe() for process in found], "unknown": None if is_known else members.doubt}
         number = signal.SIGTERM if time.monotonic() < until else signal.SIGKILL
         for process in members.started(found) if number == signal.SIGTERM else found:
             if number == signal.SIGKILL or process.key not in told:
@@ -72,12 +77,16 @@ def _folder(job):
 
 
 def _read(path):
+    """PermissionError where we may not: that says nothing about the file."""
     try:
-        if os.stat(path).st_size > LARGEST_BYTES:
-            return "corrupt"
+        descriptor = os.open(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return native.read(path)
+    try:
+        is_too_large = os.fstat(descriptor).st_size > LARGEST_BYTES
+    finally:
+        os.close(descriptor)
+    return "corrupt" if is_too_large else native.read(path)
 
 
 def _finished(path, content, known):
@@ -107,27 +116,34 @@ def _why_gone(path, content):
 
 
 class _Members:
-    """The processes of a job. Who was seen once counts until its death."""
+    """The processes of a job. Who was seen once counts until its death. `doubt`: why there may be more, if there may be."""
 
     def __init__(self, job, snapshot):
+        self._job_id = job["job_id"]
+        self._path = _path(job)
         self._number, _, launcher = job["job_id"].partition(".")
         self._launcher = int(launcher) if launcher.isdigit() else None
         self._folder = os.path.normpath(_folder(job))
-        self._owners = _owners(_path(job))
+        self._owners = _owners(self._path)
         self._snapshot = snapshot
+        self._sessions = set()
         self._seen = set()
+        self.doubt = None
 
     def now(self):
         snapshot = self._snapshot()
+        self.doubt = None
+        if self._owners != {os.geteuid()} and processes.hides_others():
+            self.doubt = "unknown: /proc hides from us what the job's owner runs"
         wrappers = [stat for stat in snapshot.all.values() if self.is_wrapper(stat)]
-        sessions = {stat.session for stat in wrappers}
+        self._sessions |= {stat.session for stat in wrappers}
         roots = {stat.pid for stat in wrappers} | {stat.pid for stat in snapshot.all.values() if stat.key in self._seen}
-        if not wrappers:
+        if not self._sessions:
             roots |= self._left_alone(snapshot)
         found = [
             stat
             for stat in snapshot.all.values()
-            if stat.pid != os.getpid() and (stat.session in sessions or snapshot.descends(stat, roots))
+            if stat.pid != os.getpid() and (stat.session in self._sessions or snapshot.descends(stat, roots))
         ]
         self._seen |= {stat.key for stat in found}
         return sorted(found, key=lambda stat: (stat.start, stat.pid))
@@ -153,19 +169,50 @@ class _Members:
         for stat in snapshot.all.values():
             if 0 < stat.session - self._launcher <= PIDS_BETWEEN and stat.session not in snapshot.all:
                 sessions.setdefault(stat.session, []).append(stat)
-        return {stat.pid for members in sessions.values() if self._are_ours(members) for stat in members}
+        left = {session: members for session, members in sessions.items() if self._are_left(members)}
+        owned = {session: self._owns(session) for session in left}
+        if None in owned.values():
+            self.doubt = "unknown: what runs on may be of this job, or of another that was started at that time"
+        return {stat.pid for session, members in left.items() if owned[session] for stat in members}
 
-    def _are_ours(self, members):
+    def _are_left(self, members):
+        """Whether they were left by a job of this folder."""
         if any(b"async_wrapper.py" in word for stat in members for word in processes.command_line(stat.pid)):
             return False  # another job's wrapper lives
         return any(self._folder in _folders_of(stat) for stat in members)
+
+    def _owns(self, session):
+        """Whether no other job's launcher came between ours and this session; None if that can't be told."""
+        try:
+            others = {path: os.stat(path).st_mtime for path in self._launched_before(session)}
+            if not others:
+                return True
+            ours = _began(self._path)
+            if ours is None:
+                return None
+            if all(written < ours - LAUNCH_SECONDS for written in others.values()):
+                return True  # they are older: their pids came back
+            return False if any((_began(path) or 0) > ours + LAUNCH_SECONDS for path in others) else None
+        except OSError:
+            return None
+
+    def _launched_before(self, session):
+        """The files of other jobs by whose launchers the session may be theirs rather than ours."""
+        for name in os.listdir(self._folder):
+            if folders.JOB_ID.match(name) and name != self._job_id and self._launcher <= int(name.partition(".")[2]) < session:
+                yield os.path.join(self._folder, name)
+
+
+def _began(path):
+    """When a job was started, by its file; None once that says how it ended."""
+    return None if native.is_final(_read(path)) else os.stat(path).st_mtime
 
 
 def _owners(path):
     """Whose a job may be: ours, or of whoever has written its file. Anybody can run what looks like its wrapper."""
     try:
         return {os.geteuid(), os.stat(path).st_uid}
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return {os.geteuid()}
 
 

@@ -36,8 +36,11 @@ class CommandRun(supervision.Supervision):
             os.chdir("/")  # it has no home
 
     def act(self, report):
-        failure_read, failure_write = os.pipe()
-        command = os.fork()
+        try:
+            failure_read, failure_write = os.pipe()
+            command = os.fork()
+        except OSError as error:
+            self._end_unexecuted(error, report)
         if command == 0:
             _become_command(self.folder, self.plan, self._copier.ends, report, failure_write)
         os.close(report)
@@ -47,16 +50,26 @@ class CommandRun(supervision.Supervision):
             failure = failed.read()
         status = os.waitid(os.P_PID, command, os.WEXITED | os.WNOWAIT)
         copied = self._copier.finish()
-        if failure:
-            program = (self.plan.get("argv") or ["/bin/sh"])[0]
-            record = results.not_executed(self.folder, int(failure), program, self.cause())
-        else:
-            record = self._result(status, copied, {os.getpid(), command}, "ansible")
+        own = {os.getpid(), command}
+        record = self._not_executed(int(failure)) if failure else self._result(status, copied, own, "ansible")
         # Unreaped until it is on record: if we die or fail here, the supervisor inherits the status.
         if results.publish(self.folder, record):
             os.waitpid(command, 0)
             native.settle(self.folder, self.plan, self._call.job_id)
         os._exit(0)
+
+    def _end_unexecuted(self, error, report):
+        """No process or no pipe is to be had for the command. Never returns."""
+        os.close(report)
+        self._copier.close_ends()
+        if not results.publish(self.folder, self._not_executed(error.errno)):
+            os._exit(1)
+        native.settle(self.folder, self.plan, self._call.job_id)
+        os._exit(0)
+
+    def _not_executed(self, number):
+        program = (self.plan.get("argv") or ["/bin/sh"])[0]
+        return results.not_executed(self.folder, number, program, self.cause())
 
     def _result(self, status, copied, own, by):
         copied = copied or {"pid": None, "lost_bytes": 0, "reason": None}

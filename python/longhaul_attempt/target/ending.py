@@ -44,7 +44,8 @@ def _end(job, seen):
     plan = folders.read_plan(folder) if is_there else None
     if plan is not None and not ended["left"] and ended["unknown"] is None:
         _, claim = evidence.last_claim(folder)
-        native.settle(folder, plan, folders.job_id_of(folder, claim))
+        if evidence.is_void(claim) or evidence.readable(folder, "result.json") is not None:  # else it runs: see `launch`
+            native.settle(folder, plan, folders.job_id_of(folder, claim))
     return ended
 
 

@@ -108,6 +108,8 @@ def _by_processes(folder, claim, marker, scene):
         return True, supervisor, None if supervisor else "its supervisor is gone; it goes on"
     if claim["supervisor"]["boot"] != processes.boot_id():
         return False, False, None
+    if _settle_module(folder):
+        return False, False, None  # it has answered: what lives on with its marker is what it has left behind
     command = evidence.readable(folder, "command.json")
     alone = scene.carries(marker) if command is None else processes.alive(command)
     return alone, False, "both that watched it are gone; how it ends won't be known" if alone is not None else _unseen(command)
@@ -131,9 +133,11 @@ def _by_files(folder, number, claim, alive, supervised, message):
 
 
 def _settle_module(folder):
+    """Whether there is a result, if need be by what a module has answered."""
     plan = folders.read_plan(folder)
     if plan is not None and plan.get("argv") is None and plan.get("shell") is None:
         modules.settle(folder)
+    return evidence.readable(folder, "result.json") is not None
 
 
 def _finished(folder, claim, result):
