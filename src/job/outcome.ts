@@ -30,6 +30,10 @@ export const TargetResult = z.object({
   message: z.string().nullable().describe('What a module said, or what is unusual about it'),
   started_at: z.string().nullable(),
   finished_at: z.string().nullable(),
+  leftovers: z
+    .array(LeftProcess)
+    .optional()
+    .describe('Processes that it left running there (daemons, say); they were not killed. Absent if there are none'),
 });
 export type TargetResult = z.infer<typeof TargetResult>;
 

@@ -17,6 +17,7 @@ const Result = z.object({
   lost: z.string().nullable().optional().catch(undefined),
   launch: z.string().optional().catch(undefined),
   storage: z.object({ lost_bytes: z.int(), reason: z.string().nullable() }).nullable().optional().catch(undefined),
+  leftovers: z.array(LeftProcess).optional().catch(undefined),
   stdout_bytes: z.int().optional().catch(undefined),
   stderr_bytes: z.int().optional().catch(undefined),
 });

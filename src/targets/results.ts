@@ -6,9 +6,11 @@ import type { Look, TaskResult } from './looks.js';
 /** What a look at a host means for the job there. */
 
 const longestText = 500;
+const mostLeftovers = 10;
 
 /** How it ended by its own record, or by that of what somebody else started. */
 export function resultOfFinished({ result, started_at, job_id }: Extract<Look, { state: 'finished' }>): TargetResult {
+  const { leftovers = [] } = result;
   const ended = {
     rc: result.rc ?? (result.signal === null ? null : -result.signal),
     changed: result.changed ?? null,
@@ -16,6 +18,7 @@ export function resultOfFinished({ result, started_at, job_id }: Extract<Look, {
     message: result.msg?.slice(0, longestText) ?? null,
     started_at: timeOf(started_at),
     finished_at: timeOf(Math.max(result.at, started_at ?? 0)),
+    ...(leftovers.length > 0 && { leftovers: leftovers.slice(0, mostLeftovers) }),
   };
   if (result.cause === 'cancel' || result.cause === 'terminated')
     return { status: 'canceled', failure: null, ...ended };

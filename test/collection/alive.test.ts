@@ -1,5 +1,5 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -45,14 +45,16 @@ async function start(command: string): Promise<string> {
   return until(`the start of ${command}`, () => /"ansible_job_id": "(.*)"/.exec(said)?.[1] ?? false);
 }
 
-function alive(job: string, directory: string): boolean {
+function look(job: string, directory: string): { alive?: boolean; msg?: string } {
   const [command, ...args] = words(
     'rstyczynski.ansible.async_job_alive',
     `ansible_job_id=${job} async_dir=${directory}`,
   );
-  const said = execFileSync(command!, args, { env: env(), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  return (JSON.parse(said.slice(said.indexOf('{'))) as { alive: boolean }).alive;
+  const { stdout } = spawnSync(command!, args, { env: env(), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  return JSON.parse(stdout.slice(stdout.indexOf('=> {') + 3)) as { alive?: boolean; msg?: string };
 }
+
+const alive = (job: string, directory: string): boolean | undefined => look(job, directory).alive;
 
 async function kill(what: string): Promise<void> {
   const those = () => carrying(`HOME=${home}`).filter(({ command }) => command.includes(what));
@@ -74,4 +76,17 @@ test('a job is alive while its wrapper is, or what that has left; others in its 
   expect(alive(one, '/elsewhere')).toBe(false);
   await kill('sleep 601');
   expect([one, other].map((job) => alive(job, directory))).toEqual([false, true]);
+});
+
+test("of a job that is another user's, or that can not be seen, nothing is said", async () => {
+  const number = `j${Date.now()}`;
+  const asNobody = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
+  const [program = '', ...wrapper] = [...asNobody, 'sh', '-c', 'sleep 603; true', 'async_wrapper.py', number];
+  if (asNobody.length > 0) {
+    spawn(program, wrapper, { env: env(), stdio: 'ignore' });
+    await until('the wrapper to run', () => carrying(`HOME=${home}`).some(({ command }) => command.includes(number)));
+    expect(look(`${number}.1`, '/elsewhere').msg).toContain('is of the user with uid 65534');
+  }
+  symlinkSync('loop', path.join(home, 'loop'));
+  expect(look('j123456789012.1', path.join(home, 'loop')).msg).toContain("can't be seen");
 });

@@ -177,7 +177,7 @@ needsSshd('a task', () => {
     const pid = await targets.pidOf('hidden');
     await targets.service.reaches(job.job_id, 'running');
     const tasks = path.join(targets.targets.folder, 'tasks');
-    const isIts = (id: string) => readFileSync(path.join(tasks, id, 'plan.json'), 'utf8').includes('/hidden.pid');
+    const isIts = (id: string) => readFileSync(path.join(tasks, id, 'plan.json'), 'utf8').includes('/hidden.sh');
     const [id] = readdirSync(tasks).filter((name) => /^[0-9a-f]{32}$/.test(name) && isIts(name));
     const claim = path.join(tasks, id!, 'claim.1');
     const truth = readFileSync(claim, 'utf8');

@@ -64,10 +64,9 @@ export class TargetService {
 
   /** A program that tells its pid (see `pidOf`) and sleeps. */
   sleeper(name: string): string {
-    return `sh -c 'echo $$ > ${path.join(this.targets.folder, name)}.pid; exec sleep 600.${name.length}'`.replaceAll(
-      "'",
-      '"',
-    );
+    const file = path.join(this.targets.folder, `${name}.sh`);
+    writeFileSync(file, `echo $$ > ${path.join(this.targets.folder, name)}.pid; exec sleep 600.${name.length}\n`);
+    return `sh ${file}`;
   }
 
   /** The pid of a sleeper, once it sleeps. */

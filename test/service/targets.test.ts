@@ -85,6 +85,19 @@ needsSshd('a task', () => {
       expect(targets.isAlive(pid)).toBe(false);
     });
 
+    test('says what it left running', async () => {
+      const name = `daemon-${connection}`;
+      const isThere = `until [ -s ${path.join(targets.targets.folder, name)}.pid ]; do sleep 0.1; done`;
+      const command = `setsid ${targets.sleeper(name)} >/dev/null 2>&1 & ${isThere}`;
+      const { job_id } = await targets.submit({ command, hosts: host, name });
+      const { hosts, status } = await targets.service.ended(job_id);
+      const pid = await targets.pidOf(name);
+      expect(status).toBe('successful');
+      expect(hosts[host].leftovers).toContainEqual({ pid, command: expect.any(String) as string });
+      expect(targets.isAlive(pid)).toBe(true);
+      signal(pid, 'SIGKILL');
+    });
+
     test('leaves only its records on the host, or all if that is asked for', async () => {
       const folder = (cleanup: boolean): object => ({
         command: 'echo x',
@@ -254,6 +267,20 @@ needsSshd('an adopted job', () => {
         expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled', result });
         expect(targets.isAlive(pid)).toBe(!kill);
       }
+    });
+
+    test('is ended by a cancel that is told to kill it after one that was not, if no worker has seen that', async () => {
+      const name = `second-thoughts-${host}`;
+      const adopted = targets.startElsewhere(host, targets.sleeper(name));
+      const pid = await targets.pidOf(name);
+      const job = await targets.adopt(host, adopted, { name });
+      await targets.service.reaches(job.job_id, 'running');
+      const workers = targets.service.processesOf('worker');
+      for (const worker of workers) signal(worker.pid, 'SIGSTOP');
+      for (const kill of [false, true]) await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`, { kill });
+      for (const worker of workers) signal(worker.pid, 'SIGCONT');
+      expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled' });
+      expect(targets.isAlive(pid)).toBe(false);
     });
 
     test('is left as it is when its workflow is terminated', async () => {

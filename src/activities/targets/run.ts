@@ -19,6 +19,7 @@ import { filesOf, wayTo, type TargetContext } from './context.js';
 /** Of all hosts together, about; and of each one at least. */
 const textBytes = 250_000;
 const shortestText = 60;
+const mostLeftovers = 200;
 /** Ansible needs a limit; ours are kept on the host by whoever started it there. */
 const longestSeconds = 10 * 365 * 86_400;
 
@@ -76,9 +77,10 @@ function standingBefore(
 /** What all hosts say has a place in Temporal's history; the whole is in each one's file. */
 function shortened(result: TargetResult, hosts: number): TargetResult {
   const length = Math.max(shortestText, Math.floor(textBytes / hosts));
-  const { message, failure } = result;
+  const { message, failure, leftovers } = result;
   return {
     ...result,
+    ...(leftovers !== undefined && { leftovers: leftovers.slice(0, Math.ceil(mostLeftovers / hosts)) }),
     message: message?.slice(0, length) ?? null,
     failure: failure === null ? null : { ...failure, message: failure.message.slice(0, length) },
   };

@@ -1,4 +1,3 @@
-import type { AttemptKey } from '../../ansible/folders.js';
 import type { Foreground } from '../../foreground/foreground.js';
 import { documentOf, type JobDocument, type OutputSummary } from '../../job/document.js';
 import { isForeground, type AttemptEvidence, type RunEvidence } from '../../job/evidence.js';
@@ -106,7 +105,10 @@ export class Jobs {
   }
 
   /** Where a run was closed from outside, each node that may have watched it has to say that nothing is left. */
-  async #onTargets({ closed }: RunEvidence, key: AttemptKey): Promise<AttemptEvidence | null> {
+  async #onTargets(
+    { closed }: RunEvidence,
+    key: Parameters<AttemptStore['onTargets']>[0],
+  ): Promise<AttemptEvidence | null> {
     const here = await this.store.onTargets(key);
     if (closed === null || here?.over === false) return here;
     const word = attemptOnHosts(key.runId, key.attempt);

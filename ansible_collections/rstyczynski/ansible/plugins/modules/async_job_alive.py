@@ -56,6 +56,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 WRAPPER = b"async_wrapper.py"
+THREADS = 17
 MARK = b"ANSIBLE_ASYNC_DIR="
 
 
@@ -154,14 +155,14 @@ def sessions_around(pid):
 
 
 def runs(pid):
-    """Where nobody waits for orphans, as in many containers, what has ended stays as a zombie."""
-    return status_of(pid)[0] not in (b"Z", b"X")
+    """Where nobody waits for orphans, as in many containers, what has ended stays as a zombie. So does a main thread, beside others."""
+    fields = status_of(pid)
+    return fields[0] not in (b"Z", b"X") or (fields[0] == b"Z" and int(fields[THREADS]) > 1)
 
 
 def status_of(pid):
-    """Its state and its parent (proc(5), stat)."""
-    fields = b"\0".join(words_of(pid, "stat")).rpartition(b")")[2].split()
-    return fields[:2] or (b"X", b"0")
+    """Its state, its parent and so on (proc(5), stat, from the third field)."""
+    return b"\0".join(words_of(pid, "stat")).rpartition(b")")[2].split() or [b"X", b"0"]
 
 
 def words_of(pid, name):
