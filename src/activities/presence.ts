@@ -67,12 +67,11 @@ export class Presence {
     this.attending += 1;
     try {
       for (;;) {
-        const state = await this.state();
-        heartbeat(state);
+        heartbeat(await this.state());
         await delay(this.attendance.timeout_ms / 4, undefined, { signal }).catch((error: unknown) => {
           if (!signal.aborted) throw error;
         });
-        if (signal.aborted) return state;
+        if (signal.aborted) return this.state();
       }
     } finally {
       this.attending -= 1;
@@ -146,18 +145,22 @@ export class Presence {
   }
 
   private async state(): Promise<NodeState> {
-    const { slots, ledger } = this.context;
-    const onHosts = await ledger.open();
+    const { slots, ledger, log } = this.context;
+    const at = new Date().toISOString();
+    const onHosts = await ledger.open().catch((error: unknown) => {
+      log.warn({ err: error }, 'what is on target hosts can not be read');
+      return null;
+    });
     const taken = await slots.taken();
     const attempts = taken.flatMap(({ holder }) =>
       holder === undefined ? [] : [{ workflow_id: holder.workflow_id, run_id: holder.run_id, attempt: holder.attempt }],
     );
     return {
-      at: new Date().toISOString(),
+      at,
       slots: slots.limit,
       taken: taken.length,
       attempts: attempts.slice(0, shownAttempts),
-      on_hosts: onHosts.length > mostOnHosts ? null : onHosts,
+      on_hosts: onHosts === null || onHosts.length > mostOnHosts ? null : onHosts,
     };
   }
 }

@@ -34,6 +34,8 @@ export interface PrepareRequest {
   hosts: string[] | null;
   /** RFC 3339: since when these hosts are tried. Null: now; then those that can't be reached are left to another call. */
   since: string | null;
+  /** Only what a former run had prepared counts, because the job is canceled. */
+  only_former?: boolean;
 }
 
 /** Hosts on which an attempt is prepared. */

@@ -39,6 +39,11 @@ const uncancelled = new AbortController().signal;
 const fewestBytes = 128 * 1024;
 const smallestChunk = 64 * 1024;
 
+function bytesIn(look: Look): number {
+  const parts = 'stdout' in look || 'stderr' in look ? [look.stdout, look.stderr] : [];
+  return parts.reduce((sum, part) => sum + ((part?.data.length ?? 0) * 3) / 4, 0);
+}
+
 /** Looks at one host for all its jobs, one look at a time, for as long as there are any. */
 export class HostWatch {
   private readonly jobs = new Set<Watched>();
@@ -96,20 +101,25 @@ export class HostWatch {
       );
       if (answer.status !== 'ok') return this.unanswered(jobs, answer.reason, answer.status === 'refused');
       this.failures = 0;
-      this.bytes = Math.min(lookBytes, Math.ceil(this.bytes * 1.25));
+      const brought = answer.value.reduce((sum, look) => sum + bytesIn(look), 0);
+      if (brought > this.bytes / 2) this.bytes = Math.min(lookBytes, Math.ceil(this.bytes * 1.25));
       await Promise.all(jobs.map((job, index) => this.tell(job, answer.value[index])));
     } catch (error) {
       this.log.warn({ err: error, host: this.host.host }, 'a host could not be asked');
-      this.failures += 1;
+      this.failed();
       for (const job of jobs) job.unasked((error as Error).message);
     }
   }
 
   private unanswered(jobs: Watched[], reason: string, isReached: boolean): void {
+    this.failed();
+    for (const job of jobs) job.unseen(reason, isReached);
+  }
+
+  private failed(): void {
     this.failures += 1;
     // It may be that its answer was too large for the way.
     this.bytes = Math.max(fewestBytes, Math.floor(this.bytes / 2));
-    for (const job of jobs) job.unseen(reason, isReached);
   }
 
   private async tell(job: Watched, look: Look | undefined): Promise<void> {

@@ -38,6 +38,8 @@ export type LedgerEntry = TargetsRef & Pick<z.infer<typeof Entry>, 'ended' | 'gi
  */
 export class TargetLedger {
   private readonly watched = new Map<string, number>();
+  /** By file, as far as it was read or written. */
+  private readonly hasEnded = new Map<string, boolean>();
 
   constructor(private readonly folder: string) {}
 
@@ -73,6 +75,7 @@ export class TargetLedger {
 
   async remove(ref: TargetsRef): Promise<void> {
     await removeIfThere(path.join(this.folder, nameOf(ref)));
+    this.hasEnded.delete(nameOf(ref));
   }
 
   /** Whether nothing new has become known of it for so many seconds. */
@@ -92,9 +95,7 @@ export class TargetLedger {
   }
 
   private async read(isWanted: (name: string) => boolean): Promise<LedgerEntry[]> {
-    const names = (await namesIn(this.folder)).filter(
-      (name) => name.endsWith('.json') && !name.startsWith('.') && isWanted(name),
-    );
+    const names = (await namesIn(this.folder)).filter((name) => isEntry(name) && isWanted(name));
     const entries = await Promise.all(names.map((name) => readRecord(this.folder, name, Entry)));
     return entries.flatMap((entry) =>
       entry !== undefined && entry !== 'corrupt' && (entry.spec.kind === 'task' || entry.spec.kind === 'adopt')
@@ -114,18 +115,29 @@ export class TargetLedger {
     return false;
   }
 
-  /** The attempts of which any part has not ended as far as this node knows. */
+  /** The attempts of which any part has not ended as far as this node knows. Each file is read once at most; nobody else writes them. */
   async open(): Promise<string[]> {
-    const left = (await this.left()).filter(({ ended }) => !ended);
-    const words = left.map(({ run_id, attempt }) => attemptOnHosts(run_id, attempt));
-    // What is watched needn't be read.
-    const watched = [...this.watched.keys()].map((name) => name.split('.').slice(0, 2).join('.'));
-    return [...new Set([...words, ...watched])];
+    const names = (await namesIn(this.folder)).filter(isEntry);
+    for (const name of names) {
+      if (this.hasEnded.has(name)) continue;
+      const entry = await readRecord(this.folder, name, Entry);
+      if (entry !== undefined && !this.hasEnded.has(name)) this.hasEnded.set(name, entry !== 'corrupt' && entry.ended);
+    }
+    const open = names.filter((name) => this.hasEnded.get(name) === false);
+    return [...new Set(open.map((name) => name.split('.').slice(0, 2).join('.')))];
   }
 
   private async write(entry: LedgerEntry): Promise<void> {
-    await replaceDurably(path.join(this.folder, nameOf(entry)), JSON.stringify(entry));
+    const name = nameOf(entry);
+    // In doubt it is open.
+    this.hasEnded.set(name, false);
+    await replaceDurably(path.join(this.folder, name), JSON.stringify(entry));
+    this.hasEnded.set(name, entry.ended);
   }
+}
+
+function isEntry(name: string): boolean {
+  return name.endsWith('.json') && !name.startsWith('.');
 }
 
 function nameOf({ run_id, attempt, places }: TargetsRef): string {

@@ -19,7 +19,7 @@ const unstartableMs = 120_000;
 const anotherAnswers = 'another machine answers under its name, and has nothing of it';
 
 /** How long a host is away until what an earlier watcher saw of its end is taken, with the output that is there. */
-const goneMs = 60_000;
+const goneMs = 200_000;
 
 /** What it takes to run a job on hosts. */
 export interface TargetTools {
@@ -94,7 +94,10 @@ export async function endOnHost(
   const grace = graceMs / 1000;
   const job: ToEnd =
     'dir' in place ? { dir: place.dir, marker, cause, reason, grace } : { adopt: place.adopted, grace };
-  const answer = await calls.end(host, job, signal);
+  const answer = await calls.end(host, job, signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw new UnclearEndError(`${host.host}: ${(error as Error).message}`, { cause: error });
+  });
   if (answer.status !== 'ok') throw new UnclearEndError(`${host.host}: ${answer.reason}`);
   if (isAnother(place, answer.value.machine)) throw new UnclearEndError(`${host.host}: ${anotherAnswers}`);
   refuseLeft(host.host, answer.value);
@@ -165,8 +168,8 @@ class Watcher {
   }
 
   unasked(reason: string): void {
-    const { result, ...since } = this.standing;
-    this.tell({ ...result, message: `can't be looked at from here: ${reason}` }, since);
+    const unclearSince = this.standing.unclearSince ?? Date.now();
+    this.tell({ ...this.standing.result, message: `can't be looked at from here: ${reason}` }, { unclearSince });
   }
 
   async seen(look: Look): Promise<void> {

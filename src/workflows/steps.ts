@@ -144,7 +144,8 @@ class StepsRun {
   /** How a step ended that doesn't tell this run by itself. */
   private async follow(step: Step, workflowId: string, canceled: Promise<'canceled'>): Promise<Ending> {
     const { lookAtStep } = proxyLocalActivities<EngineActivities>({ startToCloseTimeout: '30s' });
-    const since = Date.now();
+    let since = Date.now();
+    void canceled.then(() => (since = Date.now()));
     for (let isKnown = false; ; isKnown = true) {
       const { run_id, ending } = await lookAtStep(workflowId, step.outputs);
       if (ending !== null) return ending;
@@ -158,7 +159,7 @@ class StepsRun {
   /** Each look stays in the history, which has an end; so the longer it takes, and the more steps there are, the rarer they are. */
   private pauseAfter(elapsedMs: number): number {
     const soon = Math.min(longestPauseMs, elapsedMs / 10);
-    return Math.max(shortestPauseMs, soon, (elapsedMs * this.spec.steps.length) / looksByEnd);
+    return Math.max(shortestPauseMs, soon, (elapsedMs * this.underWay.size) / looksByEnd);
   }
 
   private workflowIdOf({ name }: Step): string {

@@ -23,7 +23,7 @@ import type { Board } from './board.js';
 import type { GivenUp, Interruptions } from './interruptions.js';
 import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
 import { isResumed } from './resumed.js';
-import { abandonsHosts, failsWithHostsGivenUp, waitsForCanceledHosts } from './version.js';
+import { abandonsHosts, endsWhatFormerRunPrepared, failsWithHostsGivenUp, waitsForCanceledHosts } from './version.js';
 
 type Results = Record<string, TargetResult>;
 
@@ -100,7 +100,15 @@ class TargetsJob {
     for (;;) {
       const placed = await this.prepare(hosts, since);
       if (placed === 'canceled') {
-        for (const host of since === null ? [] : (hosts ?? [])) ended[host] = canceledBefore();
+        const left = since === null ? [] : (hosts ?? []);
+        // After a Reset they may have come to a former run.
+        const isAsked = isResumed() && left.length > 0 && endsWhatFormerRunPrepared();
+        const former = isAsked ? await this.askToPrepare(left, null, true) : null;
+        for (const host of left) if (!(host in (former?.places ?? {}))) ended[host] = canceledBefore();
+        if (former !== null && Object.keys(former.places).length > 0) {
+          open += 1;
+          parts.push(this.watch(former).then(partEnded));
+        }
         break;
       }
       Object.assign(ended, placed.ended);
@@ -125,7 +133,7 @@ class TargetsJob {
   private prepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement | 'canceled'> {
     if (since === null) this.board.placing();
     if (hosts !== null && since !== null && abandonsHosts()) return this.prepareUntilGivenUp(hosts, since);
-    const preparing = this.askToPrepare(hosts, since);
+    const preparing = this.askToPrepare(hosts, since, isResumed() && this.interruptions.isCanceled);
     // After a Reset it may run already: where, that tells.
     return since === null && isResumed() ? preparing : Promise.race([preparing, this.interruptions.canceled]);
   }
@@ -150,7 +158,7 @@ class TargetsJob {
     }
   }
 
-  private askToPrepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement> {
+  private askToPrepare(hosts: string[] | null, since: string | null, onlyFormer = false): Promise<TargetsPlacement> {
     const { workflowId, originalExecutionRunId } = workflowInfo();
     const { prepareTargets } = proxyActivities<TargetActivities>({
       ...untilAnswered,
@@ -159,7 +167,8 @@ class TargetsJob {
       summary: since === null ? 'Prepare its hosts' : 'Wait for hosts that can not be reached',
     });
     const { attempt, input } = this;
-    return prepareTargets({ workflow_id: workflowId, run_id: originalExecutionRunId, attempt, input, hosts, since });
+    const request = { workflow_id: workflowId, run_id: originalExecutionRunId, attempt, input, hosts, since };
+    return prepareTargets({ ...request, ...(onlyFormer && { only_former: true }) });
   }
 
   private async watch(placed: TargetsPlacement): Promise<Results> {
@@ -189,15 +198,18 @@ class TargetsJob {
       const givenUp = this.interruptions.givenUp({ node, attempt, hosts });
       // A scope of its own, so that what is given up is not asked for any more; out of reach of a cancel of the run.
       const scope = new CancellationScope();
+      const end = (some: TargetsRef['places']) =>
+        scope.run(() => at(`End it on ${hostsInWords(some)}`).endTargets({ ...ref, places: some }));
+      const isLeftAlone = (): boolean => spec.kind === 'adopt' && !this.isToBeKilled;
+      // What was prepared while it was canceled must not be started.
+      const isToBeEndedFirst = isResumed() && this.interruptions.isCanceled && !isLeftAlone();
+      if (isToBeEndedFirst && endsWhatFormerRunPrepared()) await Promise.race([end(places), givenUp]);
       const running = scope.run(() => at(`Run ${titleOf(spec)} on ${hostsInWords(places)}`).runTargets(ref));
       let ended = await Promise.race([running, this.interruptions.canceled, givenUp]);
       if (ended === 'canceled') {
         this.board.canceling();
-        if (spec.kind === 'adopt' && !this.isToBeKilled)
-          ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
+        if (isLeftAlone()) ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
         else {
-          const end = (some: TargetsRef['places']) =>
-            scope.run(() => at(`End it on ${hostsInWords(some)}`).endTargets({ ...ref, places: some }));
           const gone = this.endedAndGone(places, running, end);
           gone.catch(() => undefined);
           ended = await Promise.race([gone, givenUp]);

@@ -39,6 +39,11 @@ export function keepsNodeOfAttempt(): boolean {
   return patched('keeps-node-of-attempt');
 }
 
+/** Whether a run that continues another after a Reset, and is canceled, asks what that one had prepared, and ends that first. */
+export function endsWhatFormerRunPrepared(): boolean {
+  return patched('ends-what-former-run-prepared');
+}
+
 /** Whether a run that is canceled waits only for those hosts on which it was ended. */
 export function waitsForCanceledHosts(): boolean {
   return patched('waits-for-canceled-hosts');

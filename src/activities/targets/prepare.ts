@@ -47,29 +47,27 @@ export async function prepareTargets(
   };
   const pattern = spec.kind === 'task' ? spec.hosts : spec.adopt.host;
   const found = await findHosts(context, spec, pattern);
-  if (typeof found === 'string') {
-    const hosts = request.hosts ?? [pattern];
-    return { ...placement, ended: Object.fromEntries(hosts.map((host) => [host, notLaunched(found)])) };
-  }
-  const wanted = found.filter(({ name }) => request.hosts === null || request.hosts.includes(name));
+  const isWanted = (host: string): boolean => request.hosts === null || request.hosts.includes(host);
+  const wanted = typeof found === 'string' ? [] : found.filter(({ name }) => isWanted(name));
+  const named = request.hosts ?? (typeof found === 'string' ? [pattern] : wanted.map(({ name }) => name));
   if ('lost' in former) {
     const lost = failed({ kind: 'lost', message: former.lost });
-    return { ...placement, ended: Object.fromEntries(wanted.map(({ name }) => [name, lost])) };
+    return { ...placement, ended: Object.fromEntries(named.map((host) => [host, lost])) };
   }
-  for (const host of request.hosts ?? [])
-    if (!wanted.some(({ name }) => name === host))
-      placement.ended[host] = notLaunched('it is not in the inventory any more');
+  for (const [host, place] of Object.entries(former.places)) if (isWanted(host)) placement.places[host] = place;
+  const isPlaced = (host: string): boolean => host in placement.places;
+  const nowhere = typeof found === 'string' ? found : 'it is not in the inventory any more';
+  const isOnlyFormer = request.only_former === true;
+  for (const host of isOnlyFormer ? [] : named)
+    if (!isPlaced(host) && !wanted.some(({ name }) => name === host)) placement.ended[host] = notLaunched(nowhere);
+  let asked = isOnlyFormer ? [] : wanted.filter(({ name }) => !isPlaced(name));
 
   const since = request.since === null ? null : Date.parse(request.since);
   if (since !== null) tell(lifeline, request.hosts ?? [], null, since);
   let until: number | null = null;
   for (let round = 0; ; round++) {
     const prepared = await Promise.all(
-      wanted.map(async (host) => {
-        const known = former.places[host.name];
-        if (known !== undefined) return { host, came: { place: known } };
-        return { host, came: await prepareOn(context, request, spec, host, lifeline.signal) };
-      }),
+      asked.map(async (host) => ({ host, came: await prepareOn(context, request, spec, host, lifeline.signal) })),
     );
     for (const { host, came } of prepared) {
       if ('place' in came) placement.places[host.name] = came.place;
@@ -84,7 +82,7 @@ export async function prepareTargets(
       unreached[0]?.why ?? null,
       since,
     );
-    if (unreached.length < wanted.length) until ??= togetherUntil(request, spec, since ?? Date.now());
+    if (unreached.length < named.length) until ??= togetherUntil(request, spec, since ?? Date.now());
     if (unreached.length === 0 || since === null || Date.now() >= (until ?? Infinity)) {
       placement.unreached = unreached.map(({ host }) => host.name);
       break;
@@ -93,6 +91,7 @@ export async function prepareTargets(
       for (const { host, why } of unreached) placement.ended[host.name] = neverReached(since, why);
       break;
     }
+    asked = unreached.map(({ host }) => host);
     const pauseMs = pausesMs[Math.min(round, pausesMs.length - 1)] ?? 0;
     const leftMs = (until ?? Infinity) - Date.now();
     await delay(Math.min(pauseMs, leftMs), undefined, { signal: lifeline.signal });
@@ -118,11 +117,12 @@ async function findHosts(context: TargetContext, spec: TargetSpec, pattern: stri
 
 /**
  * Until when those that come soon after one that has come go on together with it. Each part stays in the workflow's history with its
- * inventory, and that has an end: so the time grows with the time since, by what keeps the parts in bounds.
+ * inventory, and that has an end: so where there may be too many, the time grows with the time since.
  * @returns ms since 1970
  */
-function togetherUntil({ input }: PrepareRequest, { unreachable_after }: TargetSpec, since: number): number {
+function togetherUntil({ input, hosts }: PrepareRequest, { unreachable_after }: TargetSpec, since: number): number {
   const parts = Math.max(fewestParts, Math.min(mostParts, historyBytes / (2 * JSON.stringify(input).length)));
+  if ((hosts?.length ?? 0) <= parts) return Date.now();
   const growth = Math.max(2, unreachable_after / firstPartSeconds) ** (1 / parts);
   return since + (Date.now() - since) * growth;
 }

@@ -106,7 +106,7 @@ export class Jobs {
 
   /** Where a run was closed from outside, each node that may have watched it has to say that nothing is left. */
   async #onTargets(
-    { closed }: RunEvidence,
+    { closed, createdAt }: RunEvidence,
     key: Parameters<AttemptStore['onTargets']>[0],
   ): Promise<AttemptEvidence | null> {
     const here = await this.store.onTargets(key);
@@ -115,8 +115,8 @@ export class Jobs {
     const nodes = (await this.nodes.list()).filter(({ node }) => here === null || node !== this.store.nodeId);
     if (nodes.some(({ state }) => state?.on_hosts?.includes(word)))
       return { startedAt: null, outcome: null, over: false };
-    // A node that is away took up nothing since.
-    const hasSaid = ({ live, state }: SeenNode): boolean => !live || (state?.on_hosts != null && state.at > closed.at);
+    const hasSaid = ({ live, lastSeen, state }: SeenNode): boolean =>
+      (!live && (lastSeen === null || lastSeen < createdAt)) || (state?.on_hosts != null && state.at > closed.at);
     return nodes.every(hasSaid) ? { startedAt: null, outcome: null, over: true } : null;
   }
 
