@@ -42,6 +42,8 @@ def main() -> None:
     assert operations.remove(storage, key, storage.get(key).document["revision"]) and storage.get(key) is None
 
     refused(storage, keys[1], operations.Job("j9.9", None, "failed", None), None)
+    operations.save(storage, keys[1], operations.Job("j1.1", None, "failed", None), None)
+    operations.save(storage, keys[1], operations.Job("j9.9", None, "failed", None), None)
     wish = operations.Wish("/async", 60, {})
     token = operations.reserve(storage, key, wish).token
     refused(storage, key, job, None)

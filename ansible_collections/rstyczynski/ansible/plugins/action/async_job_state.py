@@ -75,7 +75,10 @@ class ActionModule(ActionBase):
             args["metadata"] = _plain(args["metadata"])
         given_host = self._host_of_call(args, variables)
         try:
-            storage = open_storage(args["storage"], self._connection_of(args["host"], variables))
+            # What is there is found and removed wherever its host is.
+            is_to_adopt = args["operation"] in ("load", "save")
+            connection = self._connection_of(args["host"] if is_to_adopt else None, variables)
+            storage = open_storage(args["storage"], connection)
             done = getattr(self, "_" + args["operation"])(storage, args)
             return {"changed": False, "check_mode": self._task.check_mode, "given_host": given_host, **done}
         except (StorageError, documents.UnreadableDocument, operations.Refused, InvalidName) as error:
@@ -145,7 +148,8 @@ class ActionModule(ActionBase):
         if host is None:
             return Connection({})
         known = variables["hostvars"].get(host, {}) if host in variables["hostvars"] else {}
-        is_of_play = host == variables["inventory_hostname"]
+        # A task that is delegated has the delegate's connection.
+        is_of_play = host == variables["inventory_hostname"] and self._task.delegate_to is None
         connection = self._play_context.connection if is_of_play else known.get("ansible_connection")
         if connection == "local":
             # The service takes this for its node itself, with its own Python.
@@ -155,8 +159,12 @@ class ActionModule(ActionBase):
         if is_of_play:
             # Also what the play, its configuration or the command line says.
             play = self._play_context
-            given = {"ansible_host": play.remote_addr, "ansible_port": play.port, "ansible_user": play.remote_user}
-            about = {name: value for name, value in given.items() if value not in (None, "", host)}
+            given = {
+                "ansible_host": None if play.remote_addr == host else play.remote_addr,
+                "ansible_port": play.port,
+                "ansible_user": play.remote_user,
+            }
+            about = {name: value for name, value in given.items() if value not in (None, "")}
         return Connection(_inventory(host, about))
 
 

@@ -85,7 +85,8 @@ def processes_of(job_id, async_dir):
     """Its wrapper; and without one what it left: what has its directory in the environment, and no other job's wrapper."""
     number = os.fsencode(job_id.partition(".")[0])
     directory = plain(async_dir)
-    owners = {os.geteuid(), owner_of_file(os.path.join(directory, job_id))}
+    owner = owner_of_file(os.path.join(directory, job_id))
+    owners = {os.geteuid(), owner}
     wrappers, others, marked, foreign = [], set(), {}, None
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         words = words_of(pid, "cmdline")
@@ -94,16 +95,17 @@ def processes_of(job_id, async_dir):
             if directory in directories_of(pid):
                 marked[pid] = session_of(pid)
             continue
-        owner = owner_of_process(pid)
-        if words[at + 1 : at + 2] != [number] or owner is None:
+        of_process = owner_of_process(pid)
+        if words[at + 1 : at + 2] != [number] or of_process is None:
             others.add(session_of(pid))
-        elif owner in owners:
+        elif of_process in owners:
             wrappers.append(pid)
         else:
-            foreign = (pid, owner)
+            foreign = (pid, of_process)
     if wrappers:
         return sorted(wrappers)
-    if foreign is not None:
+    # Where its file is, it is known whose it is.
+    if foreign is not None and owner is None:
         raise Hidden(
             "process %d has the number of %s and is of the user with uid %d: look as that user" % (foreign[0], job_id, foreign[1])
         )
@@ -114,7 +116,10 @@ def processes_of(job_id, async_dir):
         for pid, session in marked.items()
         if session is not None
     }
-    return sorted(pid for pid, left in is_left.items() if left)
+    found = sorted(pid for pid, left in is_left.items() if left)
+    if not found and owner != os.geteuid() and not os.path.exists("/proc/1/stat"):
+        raise Hidden("/proc hides the processes of other users, and %s may be of one: look as that user, or as root" % job_id)
+    return found
 
 
 def owner_of_file(path):
@@ -155,7 +160,7 @@ def sessions_around(pid):
 
 
 def runs(pid):
-    """Where nobody waits for orphans, as in many containers, what has ended stays as a zombie. So does a main thread, beside others."""
+    """What has ended stays as a zombie where nobody waits for it, as in many containers; so does a main thread beside others."""
     fields = status_of(pid)
     return fields[0] not in (b"Z", b"X") or (fields[0] == b"Z" and int(fields[THREADS]) > 1)
 

@@ -116,20 +116,23 @@ def sync_folder(folder: str) -> None:
 
 
 def _make_folder(folder: str) -> None:
-    """Whoever may write above it may write in it."""
+    """Whoever may write above it may write in it; but not where everybody may write, as in /tmp."""
     if not os.path.isdir(folder):
         above = os.path.dirname(folder)
         _make_folder(above)
         os.mkdir(folder)
-        os.chmod(folder, stat.S_IMODE(os.stat(above).st_mode) & ~stat.S_ISVTX)
+        mode = stat.S_IMODE(os.stat(above).st_mode)
+        if not mode & stat.S_ISVTX:
+            os.chmod(folder, mode)
         sync_folder(above)
 
 
 def _open_lock(path: str, flags: int) -> int:
     """Whoever may write in its folder may take it."""
-    handle = os.open(path, flags, 0o600)
+    mode = stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) & 0o666
+    handle = os.open(path, flags, mode)
     if os.fstat(handle).st_uid == os.geteuid():
-        os.fchmod(handle, stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) & 0o666)
+        os.fchmod(handle, mode)  # whatever the umask is
     return handle
 
 

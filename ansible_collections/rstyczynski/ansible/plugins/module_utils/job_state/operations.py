@@ -158,7 +158,7 @@ def _require_ours(key: JobKey, document: dict[str, Any], job: Job, token: str | 
         return
     holder = token_of(document)
     is_ours = holder is not None and holder == token
-    if job.state != RUNNING and not (is_ours and document["state"] == RESERVED):
+    if job.state != RUNNING and document["state"] == RUNNING:
         raise _refused(key, document, "the end of %s is not recorded in its place" % job.ansible_job_id)
     if is_ours or holder is None:
         return

@@ -87,7 +87,8 @@ def _longhaul(given: dict[str, Any], connection: Connection) -> Storage:
     if connection.is_local and not given["longhaul_inventory"] and not _is_here(url):
         raise StorageError(
             "the connection is local, which for the service at %s means its own machine, and there it would not find the job. "
-            "Give longhaul_inventory, by which it reaches this one; or 'localhost,' if it runs here" % url
+            "Give longhaul_inventory: one by which it reaches this machine under the job's host name, or an inline one with "
+            "ansible_connection: local if it runs here" % url
         )
     ttl = given.get("longhaul_ttl")
     api = Api(url, token, given["longhaul_validate_certs"])
