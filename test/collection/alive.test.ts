@@ -81,7 +81,7 @@ test('a job is alive while its wrapper is, or what that has left; others in its 
 test("of a job that is another user's, or that can not be seen, nothing is said", async () => {
   const number = `j${Date.now()}`;
   const asNobody = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
-  const [program = '', ...wrapper] = [...asNobody, 'sh', '-c', 'sleep 603; true', 'async_wrapper.py', number];
+  const [program, ...wrapper] = [...asNobody, 'sh', '-c', 'sleep 603; true', 'async_wrapper.py', number];
   if (asNobody.length > 0) {
     spawn(program, wrapper, { env: env(), stdio: 'ignore' });
     await until('the wrapper to run', () => carrying(`HOME=${home}`).some(({ command }) => command.includes(number)));
