@@ -217,6 +217,27 @@ test('an end takes a module with all that it started, and says so whatever it an
   expect(await bench.ended(task)).toMatchObject({ state: 'finished', result: { cause: 'cancel', failed: true } });
 });
 
+test('a module that had answered before its end has finished, and keeps its daemon, also when nobody had recorded that', async () => {
+  await using bench = await TaskBench.open();
+  const { task, hasAnswered } = await unwatchedModule(bench);
+  bench.letGo();
+  await hasAnswered();
+  expect(await bench.end(task)).toEqual(nothing);
+  expect(bench.members(task)).not.toEqual([]);
+  expect(await bench.look(task)).toMatchObject({ state: 'finished', result: { rc: 0, cause: null } });
+});
+
+test('a module that answers because it is ended runs until its daemon has ended too', async () => {
+  await using bench = await TaskBench.open();
+  const { task, hasAnswered } = await unwatchedModule(bench);
+  const ending = bench.end(task, 'cancel', 5);
+  await hasAnswered();
+  expect(await bench.look(task)).toMatchObject({ state: 'running' });
+  expect(await ending).toEqual(nothing);
+  expect(bench.members(task)).toEqual([]);
+  expect(await bench.look(task)).toMatchObject({ state: 'finished', result: { cause: 'cancel' } });
+});
+
 test('an end whose folder is gone ends all the same', async () => {
   await using bench = await TaskBench.open();
   const task = await bench.startNew(stubborn(bench));
@@ -245,6 +266,24 @@ test('an end touches nothing that it can be talked into: others’ markers, caus
 function stubborn(bench: TaskBench): Work {
   const one = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
   return { shell: `sh -c '${one}' & setsid sh -c '${one}' & ${one}`, grace: 0.5 };
+}
+
+/** Without a supervisor, with a daemon that ignores TERM; it answers when it is let go, or told to end. */
+async function unwatchedModule(bench: TaskBench): Promise<{ task: Task; hasAnswered: () => Promise<void> }> {
+  const daemon = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
+  const text = `#!${bench.python}
+import os, signal, subprocess, time
+signal.signal(signal.SIGTERM, lambda *_: open('${bench.goFile}', 'w'))
+subprocess.Popen(['sh', '-c', '${daemon}'], start_new_session=True, stdout=subprocess.DEVNULL)
+while not os.path.exists('${bench.goFile}'): time.sleep(0.1)
+print('{"changed": true}')
+`;
+  const task = await bench.startModule(text);
+  await bench.ledgerHas('up');
+  signal(await bench.claimant(task, 'supervisor'), 'SIGKILL');
+  const module = await bench.claimant(task, 'ansible');
+  const hasAnswered = () => until('its answer', () => bench.members(task).every(({ pid }) => pid !== module));
+  return { task, hasAnswered };
 }
 
 /** A program that executes the rest of its arguments with the system call of this number refused by EPERM, by seccomp. */
