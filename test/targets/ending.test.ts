@@ -243,7 +243,7 @@ test('an end whose folder is gone ends all the same', async () => {
   const task = await bench.startNew(stubborn(bench));
   await until('all three', async () => (await bench.ledger()).length === 3);
   rmSync(task.dir, { recursive: true });
-  expect(await bench.end(task)).toEqual(nothing);
+  expect(await bench.end(task)).toMatchObject(nothing);
   expect(bench.members(task)).toEqual([]);
 });
 
