@@ -18,7 +18,7 @@ it('a look that is too large for the way to its host is asked for less, until it
     },
   } as unknown as TargetCalls;
   const host = { inventory: '', extraVars: null, become: false, host: 'far', local: false };
-  const watch = new HostWatch(host as never, slowLink, pino({ enabled: false }));
+  const watch = new HostWatch(host, slowLink, pino({ enabled: false }));
   await new Promise<void>((resolve) => {
     const job: Watched = {
       since: Date.now(),
