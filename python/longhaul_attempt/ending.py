@@ -32,18 +32,19 @@ def end(folder, marker, cause, grace, reason="", snapshot=processes.Snapshot):
     _ask_supervisor(attempt, grace)
     if not gone and _over_already(folder) == "naturally":
         return {"left": [], "unknown": None}  # it ended by itself before the first signal
-    unknown = _uninspectable(attempt)
+    unknown = _uninspectable(attempt.supervisor, attempt.ansible)
     if unknown is not None:
         return {"left": [], "unknown": unknown}
-    supervisor = (attempt.supervisor or {}).get("pid")
-    # Where we can't see what others run, by sudo say, only its parent tells when that has ended.
-    awaited = {supervisor} if processes.hides_others() and processes.alive(attempt.supervisor) else set()
-    left = processes.end_all(attempt, grace, but=awaited, last=supervisor)
-    if left:
+    subreaper = attempt.supervisor["pid"] if processes.alive(attempt.supervisor) else None
+    left, hidden = processes.end_all(attempt, grace, subreaper)
+    if left or hidden or evidence.exists(folder, "left.json"):
         attempt.remember(folder, left)
-    elif awaited and processes.alive(attempt.supervisor):
-        unknown = "its supervisor, pid %d, still ends what it started; /proc hides from us what that is" % supervisor
-    elif not gone:
+    if hidden:
+        named = ", ".join("pid %d" % pid for pid in sorted(hidden)[:10])
+        unknown = "what it runs as somebody else can't be killed by us, and /proc hides it: %s" % named
+    elif not left:
+        unknown = _uninspectable(evidence.readable(folder, "command.json"))
+    if not (left or unknown or gone):
         _conclude(folder, marker, cause, reason)
     return {"left": [process.describe() for process in left], "unknown": unknown}
 
@@ -93,8 +94,8 @@ def _ask_supervisor(attempt, grace):
         time.sleep(processes.LOOK_SECONDS)
 
 
-def _uninspectable(attempt):
-    for known in (attempt.supervisor, attempt.ansible):
+def _uninspectable(*identities):
+    for known in identities:
         if known and processes.alive(known) is None:
             return "whether pid %s lives can't be seen: it is hidden, or of another pid namespace or machine" % known.get("pid")
     return None

@@ -5,6 +5,7 @@ A process is known by pid, start time, boot id and pid namespace: a pid alone co
 
 import errno
 import os
+import select
 import signal
 import time
 
@@ -94,11 +95,11 @@ def _is_still(process):
 
 def _kill(process, number):
     """The pid could come back for another one only within this line."""
-    return _is_still(process) and send_to(process.pid, number)
+    return _is_still(process) and _send_to(process.pid, number)
 
 
-def send_to(pid, number):
-    """For a pid that can't come back for another one: of a child, which keeps it until we reap that. False as `send`."""
+def _send_to(pid, number):
+    """To whoever has this pid. False as `send`."""
     try:
         os.kill(pid, number)
         return True
@@ -117,8 +118,22 @@ def _is_no_process(pid):
     except ProcessLookupError:
         return True
     except OSError:
+        pass
+    return _is_zombie(pid)
+
+
+def _is_zombie(pid):
+    """As may be asked of anybody's process; False also before Python 3.9 or Linux 5.3."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):
         return False
-    return False
+    try:
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        return bool(ended.poll(0))
+    finally:
+        os.close(descriptor)
 
 
 def _text(path):
@@ -198,8 +213,12 @@ class Snapshot:
 
 def children(pid):
     """The pids of a process's children, zombies too; None where that can't be told."""
-    listed = _text("/proc/%d/task/%d/children" % (pid, pid))
-    return None if listed is None else [int(child) for child in listed.split()]
+    try:
+        listed = [_text("/proc/%d/task/%s/children" % (pid, thread)) for thread in os.listdir("/proc/%d/task" % pid)]
+    except OSError:
+        return None
+    known = [text for text in listed if text is not None]
+    return [int(child) for child in " ".join(known).split()] if known else None
 
 
 def _other_thread(pid):
@@ -228,11 +247,12 @@ class Attempt:
     #: Where members are looked for; those who end many attempts at once share what they see.
     snapshot = Snapshot
 
-    def __init__(self, marker, supervisor=None, ansible=None, seen=()):
+    def __init__(self, marker, supervisor=None, ansible=None, seen=(), hidden=()):
         self.marker = marker.encode()
         self.supervisor = supervisor
         self.ansible = ansible
         self._seen = set(seen)
+        self._hidden = dict.fromkeys(hidden)
 
     @classmethod
     def read(cls, folder, marker):
@@ -243,12 +263,14 @@ class Attempt:
             claim = None
         claim = claim if isinstance(claim, dict) else {}
         left = evidence.readable(folder, "left.json") or {}
-        seen = [tuple(key) for key in left.get("seen", ()) if left.get("boot") == boot_id()]
-        return cls(marker, claim.get("supervisor"), claim.get("ansible"), seen)
+        left = left if left.get("boot") == boot_id() else {}
+        seen = [tuple(key) for key in left.get("seen", ())]
+        return cls(marker, claim.get("supervisor"), claim.get("ansible"), seen, left.get("hidden", ()))
 
     def remember(self, folder, left):
         """Put on record who is left, for those who look after us."""
-        evidence.note(folder, "left.json", {"boot": boot_id(), "seen": [process.key for process in left]})
+        seen = [process.key for process in left]
+        evidence.note(folder, "left.json", {"boot": boot_id(), "seen": seen, "hidden": sorted(self._hidden)})
 
     def members(self, but=()):
         """Those alive, without the pids in `but`, oldest first. The caller itself never counts."""
@@ -266,6 +288,16 @@ class Attempt:
         self._seen |= {stat.key for stat in found}
         return sorted(found, key=lambda stat: (stat.start, stat.pid))
 
+    def hidden(self, parents, but=()):
+        """{pid: its parent's} of their children that /proc doesn't show us where it hides what others run, by sudo say.
+
+        These too count until their death: with None when no parent tells of them any more.
+        """
+        told = {pid: parent for parent in parents for pid in children(parent) or () if pid not in but}
+        pids = {*self._hidden, *told}
+        self._hidden = {pid: told.get(pid) for pid in pids if _stat(pid) is None and not _is_no_process(pid)}
+        return self._hidden
+
     @staticmethod
     def _leads(known):
         # Once its leader is reaped, a session's id comes back for another one's as a pid does; a zombie still holds it.
@@ -280,22 +312,38 @@ SLOW_LOOK_SECONDS = 1.0
 VERIFY_SECONDS = 5.0
 
 
-def end_all(attempt, grace, patience=VERIFY_SECONDS, but=(), last=None, pause=time.sleep):
+def end_all(attempt, grace, subreaper, patience=VERIFY_SECONDS, but=(), pause=time.sleep):
     """TERM, and KILL after `grace` seconds, until none is left, or for `patience` seconds more (None: without end).
 
-    The process with the pid `last` is spared while others live: as their subreaper it keeps them findable.
-    Returns those that live on.
+    The subreaper, a pid or None, is spared while others live: it keeps them findable.
+    Returns those that live on, and the pids of those that are hidden.
     """
     begun = time.monotonic()
     told = set()
     while True:
         left = attempt.members(but)
+        pids = {process.pid for process in left}
+        hidden = attempt.hidden(pids | {os.getpid()} if subreaper == os.getpid() else pids, but)
         passed = time.monotonic() - begun
-        if not left or (patience is not None and passed >= grace + patience):
-            return left
+        if not (left or hidden) or (patience is not None and passed >= grace + patience):
+            return left, set(hidden)
         number = signal.SIGTERM if passed < grace else signal.SIGKILL
-        for process in [process for process in left if process.pid != last] or left:
-            if number == signal.SIGKILL or process.key not in told:
+        kept = _witnesses(pids, hidden, subreaper)
+        for process in left:
+            if process.pid not in kept and (number == signal.SIGKILL or process.key not in told):
                 send(process, number)
                 told.add(process.key)
+        for pid, parent in hidden.items():
+            if parent is not None and (number == signal.SIGKILL or pid not in told):
+                _send_to(pid, number)  # allowed where it has kept our real user id
+                told.add(pid)
         pause(LOOK_SECONDS if passed < grace + VERIFY_SECONDS else SLOW_LOOK_SECONDS)
+
+
+def _witnesses(pids, hidden, subreaper):
+    """Who is spared for now: without a subreaper, only its parent tells of one that is hidden."""
+    if subreaper == os.getpid():
+        return ()
+    if subreaper not in pids:
+        return set(hidden.values())
+    return {subreaper} if hidden or len(pids) > 1 else ()

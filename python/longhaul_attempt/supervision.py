@@ -217,23 +217,8 @@ class Supervision:
 
     def terminate(self):
         """End all but us, however long it takes: while we live, nobody gets out of sight."""
-        begun = time.monotonic()
-        told = set()
-        while True:
-            processes.end_all(self.attempt, self.plan["grace"], patience=None, but=self.spared(), pause=self._pause)
-            hidden = self._living_children()
-            if not hidden:
-                return
-            number = signal.SIGTERM if time.monotonic() - begun < self.plan["grace"] else signal.SIGKILL
-            for pid in hidden - told if number == signal.SIGTERM else hidden:
-                processes.send_to(pid, number)
-            told |= hidden
-            self._pause(processes.SLOW_LOOK_SECONDS)
-
-    def _living_children(self):
-        """Also those that /proc doesn't show otherwise, where it hides what others run, by sudo say."""
-        pids = set(processes.children(os.getpid()) or ()) - self.spared()
-        return {pid for pid in pids if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None}
+        spared = self.spared()
+        processes.end_all(self.attempt, self.plan["grace"], os.getpid(), patience=None, but=spared, pause=self._pause)
 
     def spared(self):
         """Us, and those who are still to tell the caller that we began."""

@@ -79,22 +79,15 @@ test('what is left of an adopted job is told apart: detached, orphaned, lost, un
 
 test('what another job has left is not taken for an adopted one’s, nor ended with it', async () => {
   await using bench = await StockBench.open();
-  let first: string, second: string;
+  const { first, second } = await bench.startClose();
+  const left = await bench.members(first);
   const pidOf = (job: string): number => Number(job.split('.')[1]);
-  // One right after the other, also on a busy machine.
-  do [first, second] = [await bench.start('sleep 600'), await bench.start('sleep 601')];
-  while (pidOf(second) < pidOf(first) || pidOf(second) > pidOf(first) + 50);
-  const pids: Record<string, number[]> = {};
-  for (const job of [first, second]) {
-    await until('its command', async () => (await bench.members(job)).length > 3);
-    pids[job] = await bench.members(job);
-    for (const pid of await bench.wrappers(job)) signal(pid, 'SIGKILL');
-  }
+  for (const job of [first, second]) for (const pid of await bench.wrappers(job)) signal(pid, 'SIGKILL');
   const end = async (job_id: string) => {
     const jobs = [{ adopt: { job_id, async_dir: bench.asyncDir }, grace: 0.5 }];
     return (await bench.bench.call('longhaul_end', { jobs })).jobs[0];
   };
-  for (const pid of pids[first]!) signal(pid, 'SIGKILL');
+  for (const pid of left) signal(pid, 'SIGKILL');
   const startedAt = (job: string, at: number): void => utimesSync(path.join(bench.asyncDir, job), at, at);
   const now = Date.now() / 1000;
   // As old as each other, nobody knows whose it is.
@@ -218,6 +211,17 @@ print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.
     return JSON.parse(await this.bench.run([python, stock, jid, '3600', module, '_'], environment)).ansible_job_id;
   }
 
+  /** Two, of which the second's session may be taken for the first's (PIDS_BETWEEN), as soon as that works on a busy machine. */
+  async startClose(): Promise<{ first: string; second: string }> {
+    for (;;) {
+      const [first, second] = [await this.start('sleep 600'), await this.start('sleep 601')];
+      for (const job of [first, second]) await until('its command', async () => (await this.members(job)).length > 3);
+      const between = (await this.sessions(second)).session! - Number(first.split('.')[1]);
+      if (between > 0 && between <= 64) return { first, second };
+      for (const job of [first, second]) for (const pid of await this.members(job)) signal(pid, 'SIGKILL');
+    }
+  }
+
   async look(job_id: string, part: object = {}): Promise<any> {
     const adopt = { job_id, async_dir: this.asyncDir };
     const { jobs } = await this.bench.call('longhaul_look', { jobs: [{ adopt, ...part }] });
@@ -231,13 +235,19 @@ print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.
 
   /** Those in the session of the job's wrapper. */
   async members(job: string): Promise<number[]> {
-    const sessions = await run('ps', ['-eo', 'pid=,sid=,args=']).then(({ stdout }) => stdout.split('\n'));
-    const wrapper = sessions.find((line) => line.includes(`async_wrapper.py ${job.split('.')[0]} `));
-    const session = wrapper?.trim().split(/\s+/)[1];
-    return sessions
-      .map((line) => line.trim().split(/\s+/))
-      .filter(([, sid]) => sid === session)
-      .map(([pid]) => Number(pid));
+    const { all, session } = await this.sessions(job);
+    return all.filter(({ sid }) => sid === session).map(({ pid }) => pid);
+  }
+
+  /** All processes, and the session of the job's wrapper. */
+  private async sessions(job: string) {
+    const { stdout } = await run('ps', ['-eo', 'pid=,sid=,args=']);
+    const all = stdout.split('\n').map((line) => {
+      const [pid, sid, ...args] = line.trim().split(/\s+/);
+      return { pid: Number(pid), sid: Number(sid), command: args.join(' ') };
+    });
+    const wrapper = all.find(({ command }) => command.includes(`async_wrapper.py ${job.split('.')[0]} `));
+    return { all, session: wrapper?.sid };
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -272,6 +272,24 @@ export const isRoot = process.getuid?.() === 0 || process.env.CI !== undefined;
 /** Somebody whom /proc may hide others from, but who can read our programs wherever they are. */
 const reads = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
 export const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', ...reads];
+/** Whether a program of ours can run as root whoever calls it, as sudo does. */
+export function canSetUid(): boolean {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'lh-suid-'));
+  try {
+    const sudo = setUid(folder);
+    return spawnSync(asNobody[0]!, [...asNobody.slice(1), sudo, '--reuid=0', '--clear-groups', 'true']).status === 0;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** setpriv for anybody; its path. */
+export function setUid(folder: string): string {
+  const sudo = path.join(folder, 'sudo');
+  execFileSync('sh', ['-c', 'cp "$(command -v setpriv)" "$1" && chmod u+s "$1"', 'sh', sudo]);
+  return sudo;
+}
+
 /** Begins a command line whose /proc hides what others run. */
 export const hiding = ['unshare', '-m', 'sh', '-c', 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', 'sh'];
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../ansible/bench.js';
 import { signal } from '../service/processes.js';
-import { asNobody, hiding, isRoot, run, TaskBench, type Task, type Work } from './bench.js';
+import { asNobody, canSetUid, hiding, isRoot, run, setUid, TaskBench, type Task, type Work } from './bench.js';
 
 const nothing = { left: [], unknown: null };
 
@@ -73,31 +73,59 @@ test.for([
   expect(bench.members(task)).toEqual([]);
 });
 
-test.skipIf(!isRoot)(
-  'an end waits for what runs as somebody else where /proc hides that (skipped: needs root)',
+test.skipIf(!isRoot || !canSetUid())(
+  'an end waits for what runs as somebody else where /proc hides that, and names it (skipped: needs root, and setuid in /tmp)',
   async () => {
     await using bench = await TaskBench.open();
-    const sudo = path.join(bench.folder, 'sudo');
-    const task = await bench.prepare({ shell: `${sudo} --reuid=0 --clear-groups sleep 600; :`, grace: 0.5 });
+    const asRoot = [path.join(bench.folder, 'sudo'), '--reuid=0', '--clear-groups', 'sleep', '600'];
+    const within = { shell: `${asRoot.join(' ')}; :`, grace: 0.5 };
+    const tasks = await bench.prepareAll([within, within, within, { argv: asRoot, grace: 0.5 }]);
     await run('chown', ['-R', '65534', bench.folder]);
-    await run('sh', ['-c', 'cp "$(command -v setpriv)" "$1" && chmod u+s "$1"', 'sh', sudo]);
-    const { command, env } = bench.startLine(task);
+    setUid(bench.folder);
     const blind = [...hiding, ...asNobody];
-    await bench.run([...blind, ...command], env);
-    const theirs = () => bench.members(task).filter(({ command }) => command === 'sleep 600');
-    await until('what runs as root', () => theirs().length === 1);
+    for (const task of tasks) {
+      const { command, env } = bench.startLine(task);
+      await bench.run([...blind, ...command], env);
+    }
+    const theirs = (task: Task) => bench.members(task).filter(({ command }) => command === 'sleep 600');
+    await until('what runs as root', () => tasks.every((task) => theirs(task).length === 1));
+    const pids = tasks.map((task) => theirs(task)[0]!.pid);
+    const [watched, stopped, alone, unwatched] = tasks;
+    signal(await bench.claimant(stopped!, 'supervisor'), 'SIGSTOP');
+    signal(await bench.claimant(alone!, 'supervisor'), 'SIGKILL');
+    for (const which of ['supervisor', 'ansible'] as const) signal(await bench.claimant(unwatched!, which), 'SIGKILL');
     const end = async () => {
-      const jobs = [{ dir: task.dir, marker: task.marker, cause: 'cancel', reason: '', grace: 0.5 }];
-      return (await bench.call('longhaul_end', { jobs }, blind)).jobs[0];
+      const jobs = tasks.map(({ dir, marker }) => ({ dir, marker, cause: 'cancel', reason: '', grace: 0.5 }));
+      return (await bench.call('longhaul_end', { jobs }, blind)).jobs;
     };
-    expect(await end()).toEqual({ left: [], unknown: expect.stringMatching(/supervisor.*hides/) });
-    expect(await bench.look(task, {}, blind)).toMatchObject({ state: 'running' });
-    signal(theirs()[0]!.pid, 'SIGKILL');
-    await bench.allGone(task);
-    expect(await end()).toEqual(nothing);
-    expect(await bench.look(task, {}, blind)).toMatchObject({ state: 'finished', result: { cause: 'cancel' } });
+    const named = pids.map((pid) => ({ unknown: expect.stringMatching(`\\bpid ${pid}\\b`) as string }));
+    expect(await end()).toMatchObject(named);
+    // Who alone knew of it dies too.
+    signal(await bench.claimant(stopped!, 'supervisor'), 'SIGKILL');
+    expect(await end()).toMatchObject(named);
+    for (const task of [watched, alone]) expect(await bench.look(task!, {}, blind)).toMatchObject({ state: 'running' });
+    for (const pid of pids) signal(pid, 'SIGKILL');
+    await until('their end', async () => JSON.stringify(await end()) === JSON.stringify(tasks.map(() => nothing)));
+    for (const task of tasks) {
+      expect(bench.members(task)).toEqual([]);
+      expect(await bench.look(task, {}, blind)).toMatchObject({ state: 'finished', result: { cause: 'cancel' } });
+    }
   },
 );
+
+test('an end takes a supervisor that is stopped (where /proc hides others too: needs root)', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.prepare(stubborn(bench));
+  if (isRoot) await run('chown', ['-R', '65534', bench.folder]);
+  const blind = isRoot ? [...hiding, ...asNobody] : [];
+  const { command, env } = bench.startLine(task);
+  await bench.run([...blind, ...command], env);
+  await until('all three', async () => (await bench.ledger()).length === 3);
+  signal(await bench.claimant(task, 'supervisor'), 'SIGSTOP');
+  const jobs = [{ dir: task.dir, marker: task.marker, cause: 'cancel', reason: '', grace: 0.5 }];
+  expect((await bench.call('longhaul_end', { jobs }, blind)).jobs).toEqual([nothing]);
+  expect(bench.members(task)).toEqual([]);
+});
 
 test('with its time over it is running for as long as anything of it is', async () => {
   await using bench = await TaskBench.open();
@@ -189,12 +217,33 @@ test('an end takes a module with all that it started, and says so whatever it an
   expect(await bench.ended(task)).toMatchObject({ state: 'finished', result: { cause: 'cancel', failed: true } });
 });
 
+test('a module that had answered before its end has finished, and keeps its daemon, also when nobody had recorded that', async () => {
+  await using bench = await TaskBench.open();
+  const { task, hasAnswered } = await unwatchedModule(bench);
+  bench.letGo();
+  await hasAnswered();
+  expect(await bench.end(task)).toEqual(nothing);
+  expect(bench.members(task)).not.toEqual([]);
+  expect(await bench.look(task)).toMatchObject({ state: 'finished', result: { rc: 0, cause: null } });
+});
+
+test('a module that answers because it is ended runs until its daemon has ended too', async () => {
+  await using bench = await TaskBench.open();
+  const { task, hasAnswered } = await unwatchedModule(bench);
+  const ending = bench.end(task, 'cancel', 5);
+  await hasAnswered();
+  expect(await bench.look(task)).toMatchObject({ state: 'running' });
+  expect(await ending).toEqual(nothing);
+  expect(bench.members(task)).toEqual([]);
+  expect(await bench.look(task)).toMatchObject({ state: 'finished', result: { cause: 'cancel' } });
+});
+
 test('an end whose folder is gone ends all the same', async () => {
   await using bench = await TaskBench.open();
   const task = await bench.startNew(stubborn(bench));
   await until('all three', async () => (await bench.ledger()).length === 3);
   rmSync(task.dir, { recursive: true });
-  expect(await bench.end(task)).toEqual(nothing);
+  expect(await bench.end(task)).toMatchObject(nothing);
   expect(bench.members(task)).toEqual([]);
 });
 
@@ -217,6 +266,24 @@ test('an end touches nothing that it can be talked into: others’ markers, caus
 function stubborn(bench: TaskBench): Work {
   const one = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
   return { shell: `sh -c '${one}' & setsid sh -c '${one}' & ${one}`, grace: 0.5 };
+}
+
+/** Without a supervisor, with a daemon that ignores TERM; it answers when it is let go, or told to end. */
+async function unwatchedModule(bench: TaskBench): Promise<{ task: Task; hasAnswered: () => Promise<void> }> {
+  const daemon = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
+  const text = `#!${bench.python}
+import os, signal, subprocess, time
+signal.signal(signal.SIGTERM, lambda *_: open('${bench.goFile}', 'w'))
+subprocess.Popen(['sh', '-c', '${daemon}'], start_new_session=True, stdout=subprocess.DEVNULL)
+while not os.path.exists('${bench.goFile}'): time.sleep(0.1)
+print('{"changed": true}')
+`;
+  const task = await bench.startModule(text);
+  await bench.ledgerHas('up');
+  signal(await bench.claimant(task, 'supervisor'), 'SIGKILL');
+  const module = await bench.claimant(task, 'ansible');
+  const hasAnswered = () => until('its answer', () => bench.members(task).every(({ pid }) => pid !== module));
+  return { task, hasAnswered };
 }
 
 /** A program that executes the rest of its arguments with the system call of this number refused by EPERM, by seccomp. */

@@ -5,7 +5,7 @@ import time
 
 from .. import ending as attempts
 from .. import evidence, processes
-from . import adopting, folders, native
+from . import adopting, folders, modules, native
 
 STACK_BYTES = 512 * 1024
 CAUSES = (*evidence.CAUSES, "lost", "launch")
@@ -38,6 +38,8 @@ def _end(job, seen):
     is_there = folders.is_there(folder, job["marker"])
     if job["cause"] not in CAUSES:
         raise folders.Refused("no cause of an end: %s" % job["cause"])
+    if is_there:
+        _settle(folder)
     ended = attempts.end(folder, job["marker"], job["cause"], job["grace"], job.get("reason") or "", seen.fresh)
     if not is_there:
         ended["machine"] = processes.machine_id()
@@ -47,6 +49,16 @@ def _end(job, seen):
         if evidence.is_void(claim) or evidence.readable(folder, "result.json") is not None:  # else it runs: see `launch`
             native.settle(folder, plan, folders.job_id_of(folder, claim))
     return ended
+
+
+def _settle(folder):
+    """A module that answered before there was a cause has ended by itself (R5), also when nobody was left to record that."""
+    _, claim = evidence.last_claim(folder)
+    if not isinstance(claim, dict) or evidence.is_void(claim):
+        return
+    known = [processes.alive(claim[which]) for which in ("supervisor", "ansible")]
+    if known == [False, False] and all(evidence.readable(folder, name) is None for name in ("cause.json", "result.json")):
+        modules.settle(folder, None)
 
 
 class SharedSnapshots:

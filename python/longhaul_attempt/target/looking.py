@@ -108,7 +108,8 @@ def _by_processes(folder, claim, marker, scene):
         return True, supervisor, None if supervisor else "its supervisor is gone; it goes on"
     if claim["supervisor"]["boot"] != processes.boot_id():
         return False, False, None
-    if _settle_module(folder):
+    # Where it is being ended, what lives on with its marker is ended with it.
+    if evidence.readable(folder, "cause.json") is None and _settle_module(folder, None):
         return False, False, None  # it has answered: what lives on with its marker is what it has left behind
     command = evidence.readable(folder, "command.json")
     alone = scene.carries(marker) if command is None else processes.alive(command)
@@ -127,16 +128,16 @@ def _by_files(folder, number, claim, alive, supervised, message):
         return {"state": "claimed" if is_claimed else "never_began"}
     if alive is not False:
         return _running(folder, claim, supervised, message, unknown=alive is None)
-    _settle_module(folder)
+    _settle_module(folder, (evidence.readable(folder, "cause.json") or {}).get("cause"))
     result = evidence.readable(folder, "result.json")
     return _finished(folder, claim, result) if result is not None else _gone(folder, claim)
 
 
-def _settle_module(folder):
+def _settle_module(folder, cause):
     """Whether there is a result, if need be by what a module has answered."""
     plan = folders.read_plan(folder)
     if plan is not None and plan.get("argv") is None and plan.get("shell") is None:
-        modules.settle(folder)
+        modules.settle(folder, cause)
     return evidence.readable(folder, "result.json") is not None
 
 

@@ -75,11 +75,10 @@ def _verdict(answer, record):
     }
 
 
-def settle(folder):
+def settle(folder, cause):
     """The verdict by the answer alone, for whoever finds it when neither the module nor its supervisor lives."""
     answer = read_answer(folder)
     if answer is not None:
-        cause = (evidence.readable(folder, "cause.json") or {}).get("cause")
         results.publish(folder, of_module(folder, answer, None, cause, "look", []))
 
 
