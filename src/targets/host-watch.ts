@@ -102,7 +102,7 @@ export class HostWatch {
       if (answer.status !== 'ok') return this.unanswered(jobs, answer.reason, answer.status === 'refused');
       this.failures = 0;
       const brought = answer.value.reduce((sum, look) => sum + bytesIn(look), 0);
-      if (brought > this.bytes / 2) this.bytes = Math.min(lookBytes, Math.ceil(this.bytes * 1.25));
+      if (brought > Math.min(chunk, this.bytes) / 2) this.bytes = Math.min(lookBytes, Math.ceil(this.bytes * 1.25));
       await Promise.all(jobs.map((job, index) => this.tell(job, answer.value[index])));
     } catch (error) {
       this.log.warn({ err: error, host: this.host.host }, 'a host could not be asked');

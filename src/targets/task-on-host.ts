@@ -158,18 +158,20 @@ class Watcher {
   }
 
   unseen(reason: string, isReached = false): void {
+    const { unclearSince } = this.standing;
     const since = this.standing.unreachableSince ?? Date.now();
     if (this.known !== null && Date.now() - since >= goneMs) return this.settle(this.known);
     const trouble = isReached ? "can't be looked at" : "can't be reached";
-    this.tell({ ...this.standing.result, message: `${trouble}: ${reason}` }, { unreachableSince: since });
+    this.tell({ ...this.standing.result, message: `${trouble}: ${reason}` }, { unreachableSince: since, unclearSince });
     if (Date.now() - since < this.task.unreachableAfterMs) return;
     const message = `Nothing was heard of it since ${new Date(since).toISOString()}: ${reason}`;
     this.settle(this.ended ?? failed({ kind: 'unreachable', message }, this.standing.result));
   }
 
   unasked(reason: string): void {
-    const unclearSince = this.standing.unclearSince ?? Date.now();
-    this.tell({ ...this.standing.result, message: `can't be looked at from here: ${reason}` }, { unclearSince });
+    const { result, unreachableSince, unclearSince } = this.standing;
+    const message = `can't be looked at from here: ${reason}`;
+    this.tell({ ...result, message }, { unreachableSince, unclearSince: unclearSince ?? Date.now() });
   }
 
   async seen(look: Look): Promise<void> {

@@ -23,7 +23,7 @@ import type { Board } from './board.js';
 import type { GivenUp, Interruptions } from './interruptions.js';
 import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
 import { isResumed } from './resumed.js';
-import { abandonsHosts, endsWhatFormerRunPrepared, failsWithHostsGivenUp, waitsForCanceledHosts } from './version.js';
+import { abandonsHosts, asksFormerRunWhenCanceled, failsWithHostsGivenUp, waitsForCanceledHosts } from './version.js';
 
 type Results = Record<string, TargetResult>;
 
@@ -61,20 +61,26 @@ class TargetsJob {
   async run(): Promise<Outcome> {
     const results: Results = {};
     let hosts: string[] | null = null;
+    /** How it ended if a former run had no further attempt. */
+    let withoutFurther: Outcome | null = null;
     for (; ; this.attempt++) {
       const { node, ended } = await this.runAttempt(hosts);
+      if (withoutFurther !== null && Object.keys(ended).length === 0) return withoutFurther;
       Object.assign(results, ended);
       const outcome =
         Object.keys(results).length === 0 ? neverStarted() : outcomeOfTargets(results, now(), failsWithHostsGivenUp);
       this.board.attemptEnded({ attempt: this.attempt, node, outcome });
-      if (outcome.status !== 'failed' || this.interruptions.isCanceled) return outcome;
+      const { isCanceled } = this.interruptions;
+      if (outcome.status !== 'failed' || (isCanceled && !looksForFormerAttempts())) return outcome;
       hosts = hostsToRetry(results, this.isToBeRerun ? ['node_lost'] : this.spec.retry.on);
       const backoff = this.isToBeRerun ? 0 : backoffBeforeNext(this.spec.retry, this.attempt, outcome.failure.kind);
       if (backoff === undefined || hosts.length === 0) return outcome;
       this.board.retryAt(new Date(Date.now() + backoff).toISOString());
       const next = await Promise.race([sleep(Math.max(1, backoff)), this.interruptions.canceled]);
-      // After a Reset the next attempt may run already.
-      if (next === 'canceled' && !isResumed()) return canceledAfter(outcome);
+      if (next === 'canceled') {
+        withoutFurther = isCanceled ? outcome : canceledAfter(outcome);
+        if (!looksForFormerAttempts()) return withoutFurther;
+      }
       // It could not be told which hosts its pattern means; what was said of it is said of none of them.
       const pattern = this.spec.kind === 'task' ? this.spec.hosts : this.spec.adopt.host;
       if (hosts.length === 1 && hosts[0] === pattern && Object.keys(results).length === 1) {
@@ -97,30 +103,30 @@ class TargetsJob {
       if (open > 0) this.board.endedOn(results);
       return results;
     };
+    const watchPart = (placed: TargetsPlacement): void => {
+      if (Object.keys(placed.places).length === 0) return;
+      node = placed.node ?? node;
+      this.board.placed(placed.node, this.attempt);
+      open += 1;
+      parts.push(this.watch(placed).then(partEnded));
+    };
     for (;;) {
       const placed = await this.prepare(hosts, since);
       if (placed === 'canceled') {
         const left = since === null ? [] : (hosts ?? []);
-        // After a Reset they may have come to a former run.
-        const isAsked = isResumed() && left.length > 0 && endsWhatFormerRunPrepared();
+        const isAsked = left.length > 0 && looksForFormerAttempts();
         const former = isAsked ? await this.askToPrepare(left, null, true) : null;
-        for (const host of left) if (!(host in (former?.places ?? {}))) ended[host] = canceledBefore();
-        if (former !== null && Object.keys(former.places).length > 0) {
-          open += 1;
-          parts.push(this.watch(former).then(partEnded));
-        }
+        const known = { ...former?.places, ...former?.ended };
+        for (const host of left) if (!(host in known)) ended[host] = canceledBefore();
+        Object.assign(ended, former?.ended);
+        if (former !== null) watchPart(former);
         break;
       }
       Object.assign(ended, placed.ended);
       const isPlaced = Object.keys(placed.places).length > 0;
       const goesOn = isPlaced || placed.unreached.length > 0 || open > 1;
       if (goesOn && Object.keys(placed.ended).length > 0) this.board.endedOn(placed.ended);
-      if (isPlaced) {
-        node = placed.node ?? node;
-        this.board.placed(placed.node, this.attempt);
-        open += 1;
-        parts.push(this.watch(placed).then(partEnded));
-      }
+      watchPart(placed);
       if (placed.unreached.length === 0) break;
       hosts = placed.unreached;
       since ??= now();
@@ -130,12 +136,13 @@ class TargetsJob {
   }
 
   /** Nothing that can be started follows from it once the job is canceled: what was prepared goes by itself. */
-  private prepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement | 'canceled'> {
+  private async prepare(hosts: string[] | null, since: string | null): Promise<TargetsPlacement | 'canceled'> {
     if (since === null) this.board.placing();
     if (hosts !== null && since !== null && abandonsHosts()) return this.prepareUntilGivenUp(hosts, since);
-    const preparing = this.askToPrepare(hosts, since, isResumed() && this.interruptions.isCanceled);
-    // After a Reset it may run already: where, that tells.
-    return since === null && isResumed() ? preparing : Promise.race([preparing, this.interruptions.canceled]);
+    const came = await Promise.race([this.askToPrepare(hosts, since), this.interruptions.canceled]);
+    return came === 'canceled' && since === null && looksForFormerAttempts()
+      ? this.askToPrepare(hosts, null, true)
+      : came;
   }
 
   /** Hosts that are waited for may be given up meanwhile. */
@@ -198,18 +205,15 @@ class TargetsJob {
       const givenUp = this.interruptions.givenUp({ node, attempt, hosts });
       // A scope of its own, so that what is given up is not asked for any more; out of reach of a cancel of the run.
       const scope = new CancellationScope();
-      const end = (some: TargetsRef['places']) =>
-        scope.run(() => at(`End it on ${hostsInWords(some)}`).endTargets({ ...ref, places: some }));
-      const isLeftAlone = (): boolean => spec.kind === 'adopt' && !this.isToBeKilled;
-      // What was prepared while it was canceled must not be started.
-      const isToBeEndedFirst = isResumed() && this.interruptions.isCanceled && !isLeftAlone();
-      if (isToBeEndedFirst && endsWhatFormerRunPrepared()) await Promise.race([end(places), givenUp]);
       const running = scope.run(() => at(`Run ${titleOf(spec)} on ${hostsInWords(places)}`).runTargets(ref));
       let ended = await Promise.race([running, this.interruptions.canceled, givenUp]);
       if (ended === 'canceled') {
         this.board.canceling();
-        if (isLeftAlone()) ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
+        if (spec.kind === 'adopt' && !this.isToBeKilled)
+          ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
         else {
+          const end = (some: TargetsRef['places']) =>
+            scope.run(() => at(`End it on ${hostsInWords(some)}`).endTargets({ ...ref, places: some }));
           const gone = this.endedAndGone(places, running, end);
           gone.catch(() => undefined);
           ended = await Promise.race([gone, givenUp]);
@@ -280,6 +284,11 @@ class TargetsJob {
       }),
     );
   }
+}
+
+/** Whether a run that is canceled asks what the run before it had started, which it continues after a Reset (R5). */
+function looksForFormerAttempts(): boolean {
+  return isResumed() && asksFormerRunWhenCanceled();
 }
 
 /** Of a host that could not be reached until the job was canceled. */

@@ -39,9 +39,9 @@ export function keepsNodeOfAttempt(): boolean {
   return patched('keeps-node-of-attempt');
 }
 
-/** Whether a run that continues another after a Reset, and is canceled, asks what that one had prepared, and ends that first. */
-export function endsWhatFormerRunPrepared(): boolean {
-  return patched('ends-what-former-run-prepared');
+/** Whether a run on hosts that continues another after a Reset, and is canceled, asks what that one had prepared. */
+export function asksFormerRunWhenCanceled(): boolean {
+  return patched('asks-former-run-when-canceled');
 }
 
 /** Whether a run that is canceled waits only for those hosts on which it was ended. */

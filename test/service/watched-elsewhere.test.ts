@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import proto from '@temporalio/proto';
 import type { Client } from '@temporalio/client';
@@ -7,7 +7,7 @@ import { canSwapMachines, needsSshd } from '../targets/sshd.js';
 import { also } from './chaos.js';
 import { signal, until, type Process } from './processes.js';
 import { resetTo } from './reset.js';
-import { Service } from './service.js';
+import { Service, type Answer } from './service.js';
 import { TargetService } from './target-service.js';
 
 const { RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL } = proto.temporal.api.enums.v1.ResetReapplyExcludeType;
@@ -80,6 +80,35 @@ needsSshd('a task', () => {
     expect(targets.isAlive(second)).toBe(false);
   });
 
+  also('whose second attempt runs, reset and canceled before a worker sees either: likewise', async () => {
+    const retry = { max_attempts: 2, backoff: [1], on: ['killed'] };
+    const { job, pid } = await asleep('unseen', { retry });
+    signal(pid, 'SIGKILL');
+    const second = await until('its second attempt', async () => {
+      const other = await targets.pidOf('unseen');
+      return other !== pid && other;
+    });
+    await whileFrozen(workers(), async () => {
+      await resetTo(client, workflowOf('unseen'), 0);
+      await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`);
+    });
+    expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled', attempt: 2 });
+    expect(targets.isAlive(second)).toBe(false);
+  });
+
+  also('that is reset and canceled while it waits for its second attempt has none', async () => {
+    const { job, pid } = await asleep('waits', { retry: { max_attempts: 2, backoff: [60], on: ['killed'] } });
+    signal(pid, 'SIGKILL');
+    const waits = () =>
+      until('it to wait', async () => (await targets.service.job(job.job_id)).progress.stage === 'waiting');
+    await waits();
+    const run = await resetTo(client, workflowOf('waits'), 0);
+    await until('the new run', async () => (await targets.service.job(job.job_id)).run_id === run);
+    await waits();
+    await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`);
+    expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled', attempt: 1 });
+  });
+
   also('whose former run is deleted after a Reset is lost, and what runs is ended', async () => {
     const { job, pid } = await asleep('forgotten');
     const former = { workflowId: workflowOf('forgotten'), runId: job.run_id };
@@ -103,8 +132,16 @@ needsSshd('a task', () => {
   });
 
   it('that is terminated in Temporal is canceled when nothing of it lives, also if another node watched it', async () => {
-    const { job, pid } = await whileFrozen(targets.service.processesOf('worker'), () => asleep('cut'));
-    await client.workflow.getHandle(workflowOf('cut')).terminate('by an operator');
+    const ledger = path.join(second.dataDir, 'targets');
+    const watchedBySecond = ({ run_id }: Answer['body']): boolean =>
+      existsSync(ledger) && readdirSync(ledger).some((file) => file.startsWith(run_id));
+    let [name, { job, pid }] = ['cut', await asleep('cut')];
+    for (let others = 0; !watchedBySecond(job); others++) {
+      await client.workflow.getHandle(workflowOf(name)).terminate('by an operator');
+      name = `cut-${others}`;
+      ({ job, pid } = await asleep(name));
+    }
+    await client.workflow.getHandle(workflowOf(name)).terminate('by an operator');
     expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled' });
     expect(targets.isAlive(pid)).toBe(false);
   });

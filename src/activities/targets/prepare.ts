@@ -58,8 +58,12 @@ export async function prepareTargets(
   const isPlaced = (host: string): boolean => host in placement.places;
   const nowhere = typeof found === 'string' ? found : 'it is not in the inventory any more';
   const isOnlyFormer = request.only_former === true;
-  for (const host of isOnlyFormer ? [] : named)
-    if (!isPlaced(host) && !wanted.some(({ name }) => name === host)) placement.ended[host] = notLaunched(nowhere);
+  for (const host of named.filter((name) => !isPlaced(name))) {
+    if (!isOnlyFormer && !wanted.some(({ name }) => name === host)) placement.ended[host] = notLaunched(nowhere);
+    // Of a further attempt, how it ended in the one before counts.
+    if (isOnlyFormer && request.attempt === 1 && Object.keys(placement.places).length > 0)
+      placement.ended[host] = canceledBefore();
+  }
   let asked = isOnlyFormer ? [] : wanted.filter(({ name }) => !isPlaced(name));
 
   const since = request.since === null ? null : Date.parse(request.since);
@@ -196,6 +200,11 @@ function tell(lifeline: Lifeline, unreached: string[], why: string | null, since
     targets: targetsTold(targets),
     unreachable: timesTold(unreached.map((host) => [host, since ?? Date.now()])),
   });
+}
+
+function canceledBefore(): TargetResult {
+  const finished_at = new Date().toISOString();
+  return { ...notStarted, status: 'canceled', message: 'before it started', finished_at };
 }
 
 function notLaunched(why: string): TargetResult {
