@@ -57,6 +57,11 @@ export const notStarted: TargetResult = {
   finished_at: null,
 };
 
+/** Of a host where it had not started when its job was canceled. @param at RFC 3339 */
+export function canceledBeforeStart(at: string): TargetResult {
+  return { ...notStarted, status: 'canceled', message: 'before it started', finished_at: at };
+}
+
 /**
  * As many hosts as have room, those in trouble first, without what is not known.
  * @param ended of so many others, too, that it has ended there and how: a host that has gone since doesn't tell it again

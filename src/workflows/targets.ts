@@ -18,6 +18,7 @@ import {
   type TargetSpec,
   type TargetsRef,
 } from '../job/target-protocol.js';
+import { canceledBeforeStart } from '../job/progress.js';
 import { titleOf } from '../job/title.js';
 import type { Board } from './board.js';
 import type { GivenUp, Interruptions } from './interruptions.js';
@@ -117,7 +118,7 @@ class TargetsJob {
         const isAsked = left.length > 0 && looksForFormerAttempts();
         const former = isAsked ? await this.askToPrepare(left, null, true) : null;
         const known = { ...former?.places, ...former?.ended };
-        for (const host of left) if (!(host in known)) ended[host] = canceledBefore();
+        for (const host of left) if (!(host in known)) ended[host] = canceledBeforeStart(now());
         Object.assign(ended, former?.ended);
         if (former !== null) watchPart(former);
         break;
@@ -156,7 +157,7 @@ class TargetsJob {
       const givenUp = this.interruptions.givenUp({ node: null, attempt, hosts: left });
       const came = await Promise.race([preparing, this.interruptions.canceled, givenUp]);
       if (came === 'canceled') return came;
-      if (!isGivenUp(came)) return { ...came, ended: { ...lost, ...came.ended } };
+      if (!isGivingUp(came)) return { ...came, ended: { ...lost, ...came.ended } };
       preparing.catch(() => undefined);
       scope.cancel();
       const never = { started_at: null };
@@ -217,13 +218,13 @@ class TargetsJob {
           const gone = this.endedAndGone(places, running, end);
           gone.catch(() => undefined);
           ended = await Promise.race([gone, givenUp]);
-          if (!isGivenUp(ended)) {
+          if (!isGivingUp(ended)) {
             scope.cancel();
             if (spec.kind === 'adopt') ended = endedByCancel(ended);
           }
         }
       }
-      if (!isGivenUp(ended)) return { ...lost, ...ended };
+      if (!isGivingUp(ended)) return { ...lost, ...ended };
       running.catch(() => undefined);
       scope.cancel();
       Object.assign(lost, this.notWatched(meantOf(hosts, ended), node, ended));
@@ -255,7 +256,7 @@ class TargetsJob {
     if (first === null) return running;
     const isToBeGone = ({ status, failure }: TargetResult): boolean =>
       this.spec.kind === 'adopt' ? failure?.kind !== 'unreachable' : status === 'canceled';
-    const some = Object.entries(places).filter(([host]) => isToBeGone(first[host] ?? canceledBefore()));
+    const some = Object.entries(places).filter(([host]) => isToBeGone(first[host] ?? canceledBeforeStart(now())));
     if (some.length === Object.keys(places).length) await gone;
     else if (some.length > 0) await Promise.race([gone, end(Object.fromEntries(some))]);
     return first;
@@ -291,20 +292,6 @@ function looksForFormerAttempts(): boolean {
   return isResumed() && asksFormerRunWhenCanceled();
 }
 
-/** Of a host that could not be reached until the job was canceled. */
-function canceledBefore(): TargetResult {
-  return {
-    status: 'canceled',
-    failure: null,
-    rc: null,
-    changed: null,
-    ansible_job_id: null,
-    message: 'before it started',
-    started_at: null,
-    finished_at: now(),
-  };
-}
-
 /** Those of these hosts that are given up. */
 function meantOf(hosts: string[], { hosts: named }: GivenUp): string[] {
   return hosts.filter((host) => named?.includes(host) ?? true);
@@ -313,7 +300,7 @@ function meantOf(hosts: string[], { hosts: named }: GivenUp): string[] {
 /** Where nothing is to be watched. */
 const nowhere = { node: null, places: {}, unreached: [], heartbeat_timeout_ms: 0, retry_interval_ms: 0 };
 
-function isGivenUp(ended: object): ended is GivenUp {
+function isGivingUp(ended: object): ended is GivenUp {
   return 'givenUp' in ended && typeof ended.givenUp === 'string';
 }
 

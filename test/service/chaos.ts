@@ -20,7 +20,7 @@ export function chaos(rounds: number, full: number): Chaos {
 /** What `npm test` leaves out of the long tests is for each commit something else, and for one commit always the same. */
 const choiceSeed = Number(process.env.CHAOS_SEED ?? Number.parseInt(commit().slice(0, 8), 16));
 /** The share that is run of those tests that take long. */
-const alsoShare = 0.2;
+const alsoShare = 0.15;
 
 /**
  * `it` for what takes long and is one way more to something that others test: `npm test` has a share of these. The

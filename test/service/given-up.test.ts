@@ -7,6 +7,7 @@ import { JobSpec } from '../../src/job/spec.js';
 import type { TargetsRef } from '../../src/job/target-protocol.js';
 import { TargetLedger } from '../../src/targets/ledger.js';
 import { needsSshd } from '../targets/sshd.js';
+import { also } from './chaos.js';
 import { signal, until } from './processes.js';
 import { TargetService } from './target-service.js';
 
@@ -84,7 +85,7 @@ needsSshd('a task', () => {
     expect(targets.lines('half')).toEqual(['begin', 'end']);
   });
 
-  it('is ended where it was abandoned while it goes on elsewhere, and where it was out of reach when it has ended', async () => {
+  also('is ended where it was abandoned while it goes on elsewhere, and where it was out of reach when it has ended', async () => {
     const server = targets.targets.serverOf('ssh-2');
     const sleeps = (name: string) =>
       `case $SSH_CONNECTION in *" 127.0.0.2 "*) ${targets.sleeper(name)};; *) ${targets.gated(name)};; esac`;
@@ -116,7 +117,7 @@ needsSshd('a task', () => {
     await until('what was out of reach for too long to be ended', () => !targets.isAlive(pids[0]!));
   });
 
-  it('that is canceled and abandoned is over where its host can be reached', async () => {
+  also('that is canceled and abandoned is over where its host can be reached', async () => {
     const server = targets.targets.serverOf('ssh-2');
     const command = `case $SSH_CONNECTION in *" 127.0.0.3 "*) ;; *) ${targets.gated('over')};; esac`;
     const job = await targets.submit({ command, hosts: 'ssh-1,ssh-2,ssh-3', name: 'over' });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TargetResult } from '../../job/outcome.js';
 import type { TaskSpec } from '../../job/kinds/task.js';
-import { notStarted, targetsTold, timesTold } from '../../job/progress.js';
+import { canceledBeforeStart, notStarted, targetsTold, timesTold } from '../../job/progress.js';
 import type { PrepareRequest, TargetPlace, TargetsPlacement, TargetSpec } from '../../job/target-protocol.js';
 import type { NewTask } from '../../targets/calls.js';
 import { refusedHost, UnusableInventoryError, type FoundHost } from '../../targets/found-hosts.js';
@@ -62,7 +62,7 @@ export async function prepareTargets(
     if (!isOnlyFormer && !wanted.some(({ name }) => name === host)) placement.ended[host] = notLaunched(nowhere);
     // Of a further attempt, how it ended in the one before counts.
     if (isOnlyFormer && request.attempt === 1 && Object.keys(placement.places).length > 0)
-      placement.ended[host] = canceledBefore();
+      placement.ended[host] = canceledBeforeStart(new Date().toISOString());
   }
   let asked = isOnlyFormer ? [] : wanted.filter(({ name }) => !isPlaced(name));
 
@@ -200,11 +200,6 @@ function tell(lifeline: Lifeline, unreached: string[], why: string | null, since
     targets: targetsTold(targets),
     unreachable: timesTold(unreached.map((host) => [host, since ?? Date.now()])),
   });
-}
-
-function canceledBefore(): TargetResult {
-  const finished_at = new Date().toISOString();
-  return { ...notStarted, status: 'canceled', message: 'before it started', finished_at };
 }
 
 function notLaunched(why: string): TargetResult {

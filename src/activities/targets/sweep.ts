@@ -98,7 +98,7 @@ function shuffled<T>(all: T[]): T[] {
     .map(({ one }) => one);
 }
 
-/** Whether the attempt was given up. */
+/** Whether its run has an outcome of the attempt, and so waits for it no more. */
 function hasMovedOn({ attempts = [] }: Partial<JobMemo>, { attempt }: TargetsRef): boolean {
   return attempts.some((record) => record.attempt === attempt);
 }
