@@ -123,7 +123,11 @@ def _is_no_process(pid):
 
 
 def _is_zombie(pid):
-    """As may be asked of anybody's process; False also before Python 3.9 or Linux 5.3."""
+    """As may be asked of our child, and of anybody's process; of that it is False also before Python 3.9 or Linux 5.3."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except OSError:
+        pass  # not our child
     try:
         descriptor = os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -293,6 +297,8 @@ class Attempt:
 
         These too count until their death: with None when no parent tells of them any more.
         """
+        if not self._hidden and not hides_others():
+            return {}
         told = {pid: parent for parent in parents for pid in children(parent) or () if pid not in but}
         pids = {*self._hidden, *told}
         self._hidden = {pid: told.get(pid) for pid in pids if _stat(pid) is None and not _is_no_process(pid)}

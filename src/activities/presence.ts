@@ -71,7 +71,7 @@ export class Presence {
         await delay(this.attendance.timeout_ms / 4, undefined, { signal }).catch((error: unknown) => {
           if (!signal.aborted) throw error;
         });
-        if (signal.aborted) return await this.state();
+        if (signal.aborted) return { ...(await this.state()), final: true };
       }
     } finally {
       this.attending -= 1;

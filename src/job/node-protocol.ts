@@ -57,6 +57,8 @@ export interface NodeState {
   attempts: { workflow_id: string; run_id: string; attempt: number }[];
   /** The attempts on target hosts that have not ended as far as it knows, each as `attemptOnHosts`; null if they are too many. */
   on_hosts?: string[] | null;
+  /** Its worker has ended by itself: it takes up nothing any more. */
+  final?: boolean;
 }
 
 /** An attempt on target hosts, in a word. */

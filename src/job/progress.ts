@@ -75,7 +75,10 @@ export function targetsTold(targets: Record<string, TargetResult>, ended = 0): R
     .map(([host, result]): [string, Partial<TargetResult>] => [
       host,
       Object.fromEntries(
-        Object.entries(result).filter(([name, value]) => value !== notStarted[name as keyof TargetResult]),
+        // What it left running may be a lot, and can wait for the outcome.
+        Object.entries({ ...result, leftovers: undefined }).filter(
+          ([name, value]) => value !== notStarted[name as keyof TargetResult],
+        ),
       ),
     ])
     .filter((entry) => left > 0 && (left -= encoder.encode(JSON.stringify(entry)).length) > 0);

@@ -48,6 +48,8 @@ export interface TargetsPlacement {
   ended: Record<string, TargetResult>;
   /** Those that could not be reached so far. */
   unreached: string[];
+  /** It was asked for because the job is canceled: nothing of it is to be started any more. */
+  only_former?: boolean;
   heartbeat_timeout_ms: number;
   retry_interval_ms: number;
 }
@@ -59,6 +61,8 @@ export interface TargetsRef {
   attempt: number;
   spec: TargetSpec;
   places: Record<string, TargetPlace>;
+  /** Nothing of it is to be started any more. */
+  only_former?: boolean;
   /** RFC 3339: when it was asked for first, with hosts that are given up now. */
   since?: string;
   /** How it stood on these hosts, as far as that was told then. */

@@ -199,6 +199,7 @@ class TargetsJob {
       attempt,
       spec,
       places: placed.places,
+      ...(placed.only_former && { only_former: true }),
     };
     for (;;) {
       const { places } = ref;

@@ -85,37 +85,43 @@ needsSshd('a task', () => {
     expect(targets.lines('half')).toEqual(['begin', 'end']);
   });
 
-  also('is ended where it was abandoned while it goes on elsewhere, and where it was out of reach when it has ended', async () => {
-    const server = targets.targets.serverOf('ssh-2');
-    const sleeps = (name: string) =>
-      `case $SSH_CONNECTION in *" 127.0.0.2 "*) ${targets.sleeper(name)};; *) ${targets.gated(name)};; esac`;
-    const submit = (name: string, more: object) =>
-      targets.submit({ command: sleeps(name), hosts: 'ssh-1,ssh-2', name, ...more });
-    const [short, long] = [await submit('short-patience', { unreachable_after: 3 }), await submit('long-patience', {})];
-    const pids = [await targets.pidOf('short-patience'), await targets.pidOf('long-patience')];
-    const onSecond = async (id: string) => (await targets.service.job(id)).hosts['ssh-2'];
-    await until('its id', async () => (await onSecond(long.job_id))?.ansible_job_id != null);
-    const { ansible_job_id } = await onSecond(long.job_id);
-    await server.stop();
-    const abandon = () => targets.service.post(`/api/v1/jobs/${long.job_id}/abandon`, { reason: 'scrap' });
-    await until('it to be out of reach', async () => {
-      const { status, body } = await abandon();
-      if (status === 409) expect(body.detail).toMatch(/tells how it stands|ssh-2 can be given up when/);
-      return status === 202;
-    });
-    for (const { job_id } of [short, long])
-      await until('one to be given up', async () => (await onSecond(job_id))?.failure?.kind === 'unreachable');
-    expect(await onSecond(long.job_id)).toMatchObject({ ansible_job_id });
-    expect(pids.map((pid) => targets.isAlive(pid))).toEqual([true, true]);
-    await server.start();
-    await until('what was abandoned to be ended', () => !targets.isAlive(pids[1]!));
-    for (const name of ['short-patience', 'long-patience']) targets.open(name);
-    for (const { job_id } of [short, long]) {
-      const ended = await targets.service.ended(job_id);
-      expect(ended).toMatchObject({ status: 'failed', hosts: { 'ssh-1': { status: 'successful' } } });
-    }
-    await until('what was out of reach for too long to be ended', () => !targets.isAlive(pids[0]!));
-  });
+  also(
+    'is ended where it was abandoned while it goes on elsewhere, and where it was out of reach when it has ended',
+    async () => {
+      const server = targets.targets.serverOf('ssh-2');
+      const sleeps = (name: string) =>
+        `case $SSH_CONNECTION in *" 127.0.0.2 "*) ${targets.sleeper(name)};; *) ${targets.gated(name)};; esac`;
+      const submit = (name: string, more: object) =>
+        targets.submit({ command: sleeps(name), hosts: 'ssh-1,ssh-2', name, ...more });
+      const [short, long] = [
+        await submit('short-patience', { unreachable_after: 3 }),
+        await submit('long-patience', {}),
+      ];
+      const pids = [await targets.pidOf('short-patience'), await targets.pidOf('long-patience')];
+      const onSecond = async (id: string) => (await targets.service.job(id)).hosts['ssh-2'];
+      await until('its id', async () => (await onSecond(long.job_id))?.ansible_job_id != null);
+      const { ansible_job_id } = await onSecond(long.job_id);
+      await server.stop();
+      const abandon = () => targets.service.post(`/api/v1/jobs/${long.job_id}/abandon`, { reason: 'scrap' });
+      await until('it to be out of reach', async () => {
+        const { status, body } = await abandon();
+        if (status === 409) expect(body.detail).toMatch(/tells how it stands|ssh-2 can be given up when/);
+        return status === 202;
+      });
+      for (const { job_id } of [short, long])
+        await until('one to be given up', async () => (await onSecond(job_id))?.failure?.kind === 'unreachable');
+      expect(await onSecond(long.job_id)).toMatchObject({ ansible_job_id });
+      expect(pids.map((pid) => targets.isAlive(pid))).toEqual([true, true]);
+      await server.start();
+      await until('what was abandoned to be ended', () => !targets.isAlive(pids[1]!));
+      for (const name of ['short-patience', 'long-patience']) targets.open(name);
+      for (const { job_id } of [short, long]) {
+        const ended = await targets.service.ended(job_id);
+        expect(ended).toMatchObject({ status: 'failed', hosts: { 'ssh-1': { status: 'successful' } } });
+      }
+      await until('what was out of reach for too long to be ended', () => !targets.isAlive(pids[0]!));
+    },
+  );
 
   also('that is canceled and abandoned is over where its host can be reached', async () => {
     const server = targets.targets.serverOf('ssh-2');

@@ -151,7 +151,10 @@ print('{"changed": true, "state": "started"}')
     bench.letGo();
     expect(await bench.ended(task)).toMatchObject({
       state: 'finished',
-      result: { rc: 0, failed: false, changed: true, by: 'look', module: { state: 'started' } },
+      result: {
+        ...{ rc: 0, failed: false, changed: true, by: 'look', module: { state: 'started' } },
+        leftovers: [{ pid: expect.any(Number) as number, command: 'sleep 600' }],
+      },
     });
     expect(bench.members(task).map(({ command }) => command)).toEqual(['sleep 600']);
   });

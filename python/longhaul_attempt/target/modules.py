@@ -7,7 +7,7 @@ import os
 
 from .. import evidence, supervision
 from ..output import Losses
-from . import inheritance, native, output, results
+from . import folders, inheritance, native, output, results
 
 #: Room for an answer, set aside before the module starts.
 RESERVED_BYTES = 64 * 1024
@@ -78,8 +78,11 @@ def _verdict(answer, record):
 def settle(folder, cause):
     """The verdict by the answer alone, for whoever finds it when neither the module nor its supervisor lives."""
     answer = read_answer(folder)
-    if answer is not None:
-        results.publish(folder, of_module(folder, answer, None, cause, "look", []))
+    if answer is None:
+        return
+    plan = folders.read_plan(folder)
+    left = results.leftovers(folder, plan, set()) if plan is not None and cause is None else []
+    results.publish(folder, of_module(folder, answer, None, cause, "look", left))
 
 
 def read_answer(folder):

@@ -49,6 +49,7 @@ export async function prepareTargets(
   const found = await findHosts(context, spec, pattern);
   const isWanted = (host: string): boolean => request.hosts === null || request.hosts.includes(host);
   const wanted = typeof found === 'string' ? [] : found.filter(({ name }) => isWanted(name));
+  const isOnlyFormer = request.only_former === true;
   const named = request.hosts ?? (typeof found === 'string' ? [pattern] : wanted.map(({ name }) => name));
   if ('lost' in former) {
     const lost = failed({ kind: 'lost', message: former.lost });
@@ -57,11 +58,11 @@ export async function prepareTargets(
   for (const [host, place] of Object.entries(former.places)) if (isWanted(host)) placement.places[host] = place;
   const isPlaced = (host: string): boolean => host in placement.places;
   const nowhere = typeof found === 'string' ? found : 'it is not in the inventory any more';
-  const isOnlyFormer = request.only_former === true;
   for (const host of named.filter((name) => !isPlaced(name))) {
-    if (!isOnlyFormer && !wanted.some(({ name }) => name === host)) placement.ended[host] = notLaunched(nowhere);
+    const isKnown = wanted.some(({ name }) => name === host);
+    if (!isOnlyFormer && !isKnown) placement.ended[host] = notLaunched(nowhere);
     // Of a further attempt, how it ended in the one before counts.
-    if (isOnlyFormer && request.attempt === 1 && Object.keys(placement.places).length > 0)
+    if (isOnlyFormer && isKnown && request.attempt === 1 && Object.keys(placement.places).length > 0)
       placement.ended[host] = canceledBeforeStart(new Date().toISOString());
   }
   let asked = isOnlyFormer ? [] : wanted.filter(({ name }) => !isPlaced(name));
@@ -101,6 +102,7 @@ export async function prepareTargets(
     await delay(Math.min(pauseMs, leftMs), undefined, { signal: lifeline.signal });
   }
   const isLocal = Object.values(placement.places).some(({ local }) => local);
+  if (isOnlyFormer) placement.only_former = true;
   return { ...placement, node: isLocal ? (former.node ?? context.nodeId) : null };
 }
 

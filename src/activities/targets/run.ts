@@ -102,7 +102,7 @@ async function runOne(
     host: { ...(await wayTo(context, ref.spec)), host, local: place.local },
     place,
     marker: targetMarkerOf(which),
-    launch: 'dir' in place ? launchOf(ref.spec, place, targetIdOf(which)) : null,
+    launch: 'dir' in place && ref.only_former !== true ? launchOf(ref.spec, place, targetIdOf(which)) : null,
     timeout: ref.spec.timeout ?? null,
     unreachableAfterMs: ref.spec.unreachable_after * 1000,
     before,

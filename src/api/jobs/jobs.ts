@@ -115,8 +115,10 @@ export class Jobs {
     const nodes = (await this.nodes.list()).filter(({ node }) => here === null || node !== this.store.nodeId);
     if (nodes.some(({ state }) => state?.on_hosts?.includes(word)))
       return { startedAt: null, outcome: null, over: false };
-    const hasSaid = ({ live, lastSeen, state }: SeenNode): boolean =>
-      (!live && (lastSeen === null || lastSeen < createdAt)) || (state?.on_hosts != null && state.at > closed.at);
+    const hasSaid = ({ live, lastSeen, state }: SeenNode): boolean => {
+      if (!live && (lastSeen === null || lastSeen < createdAt)) return true;
+      return state?.on_hosts != null && (state.at > closed.at || (!live && state.final === true));
+    };
     return nodes.every(hasSaid) ? { startedAt: null, outcome: null, over: true } : null;
   }
 
