@@ -43,9 +43,7 @@ export const AttemptSummary = z.object({
   rc: z.int().nullable(),
   started_at: Time.nullable(),
   finished_at: Time.nullable(),
-  leftovers: z
-    .array(LeftProcess)
-    .describe('Processes that the playbook left running; they were not killed. Those of a task are with its hosts'),
+  leftovers: z.array(LeftProcess).describe('Processes that the attempt left running; they were not killed'),
   late: z
     .object({ status: JobStatus, rc: z.int().nullable(), finished_at: Time })
     .optional()

@@ -17,7 +17,11 @@ export const Stats = z.record(z.string(), HostStats);
 export type Stats = z.infer<typeof Stats>;
 
 /** A process that is left of an attempt. */
-export const LeftProcess = z.object({ pid: z.int(), command: z.string() });
+export const LeftProcess = z.object({
+  pid: z.int(),
+  command: z.string(),
+  host: z.string().optional().describe('Of a task: the host it is on'),
+});
 export type LeftProcess = z.infer<typeof LeftProcess>;
 
 /** How a task ended on a host, or how it stands there. Times are RFC 3339. */
@@ -66,7 +70,7 @@ const ended = {
   finished_at: z.string(),
   leftovers: z
     .array(LeftProcess)
-    .describe('Processes that the playbook left running (daemons, async jobs); they were not killed'),
+    .describe('Processes that it left running (daemons, async jobs); they were not killed'),
 };
 
 /** How an attempt, and with the last one the job, ended. */

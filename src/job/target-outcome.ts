@@ -1,9 +1,10 @@
 import type { Failure, FailureKind } from './failure.js';
-import type { Outcome, TargetResult } from './outcome.js';
+import type { LeftProcess, Outcome, TargetResult } from './outcome.js';
 
 /** What Temporal is asked to keep of a run's hosts. */
 const targetsBytes = 400_000;
 const namedHosts = 10;
+const mostLeftovers = 50;
 
 /**
  * How a job on target hosts ended: successful only if all hosts are.
@@ -21,7 +22,7 @@ export function outcomeOfTargets(
     ...boundedTargets(targets),
     started_at: earliest(results),
     finished_at: latest(results) ?? at,
-    leftovers: [],
+    leftovers: leftoversOn(targets).slice(0, mostLeftovers),
   };
   // Where hosts were given up, nobody can say that nothing of it lives.
   const isCanceled = results.some(({ status }) => status === 'canceled');
@@ -29,6 +30,10 @@ export function outcomeOfTargets(
     return { status: 'canceled', reason: 'on request', ...ended };
   const failure = failureOf(targets);
   return failure === undefined ? { status: 'successful', ...ended } : { status: 'failed', failure, ...ended };
+}
+
+function leftoversOn(targets: Record<string, TargetResult>): LeftProcess[] {
+  return Object.entries(targets).flatMap(([host, { leftovers = [] }]) => leftovers.map((left) => ({ ...left, host })));
 }
 
 /** Whether it is not known how it ended there: it was not waited for any more. */

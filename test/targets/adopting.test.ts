@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.js';
@@ -16,6 +16,11 @@ test('an adopted job is looked at until it has its result', async () => {
   expect(Math.abs(running.started_at! - Date.now() / 1000)).toBeLessThan(3600);
   await until('its end', async () => (await bench.look(bad)).state === 'finished');
   expect(await bench.look(bad)).toMatchObject({ result: { rc: null, signal: 15, failed: true, by: 'native' } });
+  const elsewhere = path.join(bench.asyncDir, 'elsewhere');
+  renameSync(path.join(bench.asyncDir, good), elsewhere);
+  const misplaced = { state: 'running', message: expect.stringContaining('is its async_dir another one?') };
+  expect(await bench.look(good)).toMatchObject(misplaced);
+  renameSync(elsewhere, path.join(bench.asyncDir, good));
   bench.bench.letGo();
   await until('its end', async () => (await bench.look(good)).state === 'finished');
   expect(await bench.look(good)).toMatchObject({
@@ -71,7 +76,7 @@ test('what is left of an adopted job is told apart: detached, orphaned, lost, un
   expect(await bench.look('j2.2')).toMatchObject({
     state: 'gone',
     kind: 'lost',
-    why: `could not find job: there is no ${path.join(bench.asyncDir, 'j2.2')}, and nothing of it runs`,
+    why: `could not find job: there is no ${path.join(bench.asyncDir, 'j2.2')} (is its async_dir another one?), and nothing of it runs`,
   });
   for (const name of ['../j2.2', '.', '', '/etc/passwd'])
     expect(await bench.look(name)).toMatchObject({ state: 'absent' });

@@ -35,7 +35,7 @@ def look(job, scene):
     if found:
         known["started_at"] = processes.started_at(found[0])
     if any(members.is_wrapper(process) for process in found):
-        return {"state": "running", "supervised": True, "message": None, **known}
+        return {"state": "running", "supervised": True, "message": _missing(path) if content is None else None, **known}
     if found:
         message = "detached: its wrapper is gone, what it started runs on"
         return {"state": "running", "supervised": False, "message": message, **known}
@@ -107,9 +107,14 @@ def _finished(path, content, known):
     return {"state": "finished", "result": result, "printed": output.of_answer(content), **known}
 
 
+def _missing(path):
+    return "it runs, but there is no %s, so how it ends won't be known: is its async_dir another one?" % path
+
+
 def _why_gone(path, content):
     if content is None:
-        return {"kind": "lost", "why": "could not find job: there is no %s, and nothing of it runs" % path}
+        why = "could not find job: there is no %s (is its async_dir another one?), and nothing of it runs" % path
+        return {"kind": "lost", "why": why}
     if content == "corrupt":
         return {"kind": "orphaned", "why": "its file %s can't be read, and nothing of it runs" % path}
     return {"kind": "orphaned", "why": "its file %s says that it runs, and nothing of it does" % path}

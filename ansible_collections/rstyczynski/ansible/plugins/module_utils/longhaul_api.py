@@ -34,7 +34,11 @@ class Answer(NamedTuple):
         if not isinstance(self.body, dict):
             return "HTTP %d" % self.status
         told = self.body.get("detail") or self.body.get("title") or "HTTP %d" % self.status
-        fields = ["%s %s" % (e.get("pointer", e.get("parameter", "")), e.get("detail", "")) for e in self.body.get("errors", [])]
+        fields = [
+            "%s %s" % (e.get("pointer", e.get("parameter", "")), e.get("detail", ""))
+            for e in self.body.get("errors", [])
+            if e.get("detail", "") not in told or not e.get("detail")
+        ]
         return "%s (%s)" % (told, "; ".join(fields)) if fields else told
 
 

@@ -97,7 +97,7 @@ class Filesystem(Objects):
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                os.fchmod(file.fileno(), stat.S_IMODE(os.stat(folder).st_mode) & 0o666)
                 os.fsync(file.fileno())
             yield temporary
             sync_folder(folder)
@@ -160,9 +160,3 @@ def _remove_leftovers(folder: str) -> None:
     for name in os.listdir(folder):
         if name.startswith(TEMPORARY):
             os.unlink(os.path.join(folder, name))
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
