@@ -23,6 +23,8 @@ afterEach(async () => {
 it('a job that is paused in Temporal runs on, and ends as it does when it is continued', async () => {
   const job = await service.submit(service.gated('paused'));
   await until('it to have begun', () => existsSync(path.join(service.folder, 'paused')));
+  // Lists go by what the workflow says, which says nothing while it is paused.
+  await until('its workflow to know', async () => (await service.get('/readyz')).body.queue?.running === 1);
   const { workflowService } = await service.temporal();
   const request = paused('default/gate/paused', job);
   await workflowService.pauseWorkflowExecution(request);

@@ -34,11 +34,8 @@ class Answer(NamedTuple):
         if not isinstance(self.body, dict):
             return "HTTP %d" % self.status
         told = self.body.get("detail") or self.body.get("title") or "HTTP %d" % self.status
-        fields = [
-            "%s %s" % (e.get("pointer", e.get("parameter", "")), e.get("detail", ""))
-            for e in self.body.get("errors", [])
-            if e.get("detail", "") not in told or not e.get("detail")
-        ]
+        fields = ["%s: %s" % (e.get("pointer", e.get("parameter", "")), e.get("detail", "")) for e in self.body.get("errors", [])]
+        fields = [field for field in fields if field not in told]
         return "%s (%s)" % (told, "; ".join(fields)) if fields else told
 
 

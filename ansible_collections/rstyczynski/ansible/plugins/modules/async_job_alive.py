@@ -117,6 +117,8 @@ def processes_of(job_id, async_dir):
         if session is not None
     }
     found = sorted(pid for pid, left in is_left.items() if left)
+    if not found and owner is not None and not os.access(os.path.join(directory, job_id), os.R_OK):
+        raise Hidden("its file can't be read, and is of the user with uid %d: look as that user" % owner)
     if not found and owner != os.geteuid() and not os.path.exists("/proc/1/stat"):
         raise Hidden("/proc hides the processes of other users, and %s may be of one: look as that user, or as root" % job_id)
     return found
