@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.js';
@@ -46,7 +46,7 @@ test('what an adopted job printed is brought part by part; what says no output i
 test('what is left of an adopted job is told apart: detached, orphaned, lost, unreadable', async () => {
   await using bench = await StockBench.open();
   const [detached, other] = [await bench.start(`${bench.bench.untilLetGo}; exit 1`), await bench.start('sleep 600')];
-  for (const job of [detached, other]) await until('its command', async () => (await bench.members(job)).length > 2);
+  for (const job of [detached, other]) await bench.begun(job);
   for (const pid of await bench.wrappers(detached)) signal(pid, 'SIGKILL');
   expect(await bench.look(detached)).toMatchObject({
     state: 'running',
@@ -117,7 +117,7 @@ test.skipIf(!isRoot)(
   async () => {
     await using bench = await StockBench.open();
     const job = await bench.start('sleep 600');
-    await until('its command', async () => (await bench.members(job)).length > 3);
+    await bench.begun(job);
     const file = path.join(bench.asyncDir, job);
     await run('chmod', ['0755', bench.bench.folder, bench.asyncDir]);
     const adopt = { job_id: job, async_dir: bench.asyncDir };
@@ -144,7 +144,7 @@ test.skipIf(!isRoot)(
   async () => {
     await using bench = await StockBench.open();
     const job = await bench.start('sleep 600');
-    await until('its command', async () => (await bench.members(job)).length > 2);
+    await bench.begun(job);
     const [number = ''] = job.split('.');
     const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
     const impostor = spawn('setpriv', [...asNobody, 'sh', '-c', 'sleep 600; :', 'async_wrapper.py', number, '_'], {
@@ -166,14 +166,14 @@ test.skipIf(!isRoot)(
 
 test('an adopted job is ended with all that it started, and its wrapper still tells how; others are left alone', async () => {
   await using bench = await StockBench.open();
-  const stubborn = `trap "" TERM; : ${bench.asyncDir}; while :; do sleep 0.2; done`;
+  const stubborn = `trap "" TERM; ${bench.bench.note('deaf')}; : ${bench.asyncDir}; while :; do sleep 0.2; done`;
   const [obeying, ignoring, other] = [
     await bench.start('exec sleep 600'),
     await bench.start(`setsid sh -c '${stubborn}' & ${stubborn}`),
     await bench.start('exec sleep 600'),
   ];
-  for (const job of [obeying, ignoring, other])
-    await until('its command', async () => (await bench.members(job)).length > 3);
+  for (const job of [obeying, ignoring, other]) await bench.begun(job);
+  await until('both to ignore signals', async () => (await bench.bench.ledger()).length === 2);
   const jobs = [obeying, ignoring].map((job_id) => ({ adopt: { job_id, async_dir: bench.asyncDir }, grace: 2 }));
   const nothing = { left: [], unknown: null };
   expect((await bench.bench.call('longhaul_end', { jobs })).jobs).toEqual([nothing, nothing]);
@@ -185,6 +185,8 @@ test('an adopted job is ended with all that it started, and its wrapper still te
 
 /** Ansible's own wrapper with a module that runs a shell command. */
 class StockBench {
+  private readonly begunFiles = new Map<string, string>();
+
   private constructor(readonly bench: TaskBench) {}
 
   static async open(): Promise<StockBench> {
@@ -199,8 +201,9 @@ class StockBench {
 
   async start(shell: string): Promise<string> {
     const module = path.join(this.bench.folder, `module.${Math.random()}`);
+    const begun = `${module}.begun`;
     const body = `import subprocess, json
-done = subprocess.run(${JSON.stringify(shell)}, shell=True, stdout=subprocess.PIPE, universal_newlines=True)
+done = subprocess.run(${JSON.stringify(`: > ${begun}; ${shell}`)}, shell=True, stdout=subprocess.PIPE, universal_newlines=True)
 print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.strip()}))`;
     writeFileSync(module, `#!${this.bench.python}\n${body}\n`, { mode: 0o700 });
     const { python } = loadConfig({});
@@ -213,14 +216,16 @@ print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.
     copyFileSync(path.join(packages.trim(), 'async_wrapper.py'), stock);
     const environment = { ...this.bench.env, PYTHONPATH: undefined, ANSIBLE_ASYNC_DIR: this.asyncDir };
     const jid = `j${Math.floor(Math.random() * 1e12)}`;
-    return JSON.parse(await this.bench.run([python, stock, jid, '3600', module, '_'], environment)).ansible_job_id;
+    const answer = JSON.parse(await this.bench.run([python, stock, jid, '3600', module, '_'], environment));
+    this.begunFiles.set(answer.ansible_job_id, begun);
+    return answer.ansible_job_id;
   }
 
   /** Two, of which the second's session may be taken for the first's (PIDS_BETWEEN), as soon as that works on a busy machine. */
   async startClose(): Promise<{ first: string; second: string }> {
     for (;;) {
       const [first, second] = [await this.start('sleep 600'), await this.start('sleep 601')];
-      for (const job of [first, second]) await until('its command', async () => (await this.members(job)).length > 3);
+      for (const job of [first, second]) await this.begun(job);
       const between = (await this.sessions(second)).session! - Number(first.split('.')[1]);
       if (between > 0 && between <= 64) return { first, second };
       for (const job of [first, second]) for (const pid of await this.members(job)) signal(pid, 'SIGKILL');
@@ -236,6 +241,11 @@ print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.
   async wrappers(job: string): Promise<number[]> {
     const found = (await run('pgrep', ['-f', `async_wrapper.py ${job.split('.')[0]} `])).stdout;
     return found.trim().split('\n').map(Number);
+  }
+
+  /** Until the command runs: before, a signal would end the module, which could not tell of it. */
+  begun(job: string): Promise<void> {
+    return until('its command', () => existsSync(this.begunFiles.get(job)!));
   }
 
   /** Those in the session of the job's wrapper. */
