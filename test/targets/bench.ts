@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { loadConfig } from '../../src/config.js';
-import { textOf, until } from '../ansible/bench.js';
+import { isAlive, textOf, until } from '../ansible/bench.js';
 import { carrying, signal, type Process } from '../service/processes.js';
 import { targetPython } from './sshd.js';
 
@@ -158,6 +158,10 @@ export class TaskBench {
     const task = await this.prepare(work);
     const answer = await this.start(task);
     if (answer.failed) throw new Error(answer.msg);
+    // That it was taken up is answered sooner.
+    await until('its start', () =>
+      ['command.json', 'result.json'].some((name) => existsSync(path.join(task.dir, name))),
+    );
     return task;
   }
 
@@ -241,6 +245,12 @@ export class TaskBench {
     return pid;
   }
 
+  async kill(task: Task, ...which: Parameters<TaskBench['claimant']>[1][]): Promise<void> {
+    const pids: number[] = [];
+    for (const one of which) pids.push(await this.claimant(task, one));
+    await kill(...pids);
+  }
+
   members(task: Task): Process[] {
     return carrying(task.marker);
   }
@@ -265,6 +275,12 @@ export class TaskBench {
     });
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Kills processes, and waits until they are dead. */
+export async function kill(...pids: number[]): Promise<void> {
+  for (const pid of pids) signal(pid, 'SIGKILL');
+  await until('their death', () => !pids.some(isAlive));
 }
 
 export const isRoot = process.getuid?.() === 0 || process.env.CI !== undefined;

@@ -3,7 +3,6 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { SmallDisk, describeWithDisk } from '../ansible/small-disk.js';
 import { until } from '../ansible/bench.js';
-import { signal } from '../service/processes.js';
 import { TaskBench } from './bench.js';
 
 describeWithDisk('a full disk on a target', () => {
@@ -32,7 +31,7 @@ describeWithDisk('a full disk on a target', () => {
     expect(await bench.start(task!)).toMatchObject({ failed: false });
     expect(await bench.ended(task!)).toMatchObject({ state: 'finished', result: { rc: 0, storage: null } });
     expect(await bench.start(killed!)).toMatchObject({ failed: false });
-    for (const which of ['ansible', 'command'] as const) signal(await bench.claimant(killed!, which), 'SIGKILL');
+    await bench.kill(killed!, 'ansible', 'command');
     expect(await bench.ended(killed!)).toMatchObject({ state: 'finished', result: { signal: 9 } });
   });
 
@@ -61,7 +60,7 @@ describeWithDisk('a full disk on a target', () => {
     const task = await bench.startNew({ shell: `${bench.note('up')}; exec sleep 600` });
     await bench.ledgerHas('up');
     disk.fill();
-    expect(await bench.end(task)).toEqual({ left: [], unknown: null });
+    expect(await bench.end(task, 'cancel', 20)).toEqual({ left: [], unknown: null });
     expect(await bench.ended(task)).toMatchObject({ result: { signal: 15, cause: 'cancel' } });
     const { jobs } = await bench.call('longhaul_prepare', { jobs: [bench.job({ argv: ['true'] })], base: bench.base });
     expect(jobs).toEqual([{ error: { kind: 'storage', msg: expect.stringMatching(/No space left/) as string } }]);

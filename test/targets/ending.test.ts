@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../ansible/bench.js';
 import { signal } from '../service/processes.js';
-import { asNobody, canSetUid, hiding, isRoot, run, setUid, TaskBench, type Task, type Work } from './bench.js';
+import { asNobody, canSetUid, hiding, isRoot, kill, run, setUid, TaskBench, type Task, type Work } from './bench.js';
 
 const nothing = { left: [], unknown: null };
 
@@ -12,7 +12,7 @@ test('an end takes the whole tree, also children in sessions of their own that i
   const task = await bench.startNew(stubborn(bench));
   await until('all three', async () => (await bench.ledger()).length === 3);
   expect(bench.members(task).length).toBeGreaterThanOrEqual(6); // S, A, the copier, the shell and its two
-  expect(await bench.end(task)).toEqual(nothing);
+  expect(await bench.end(task, 'cancel', 20)).toEqual(nothing);
   expect(bench.members(task)).toEqual([]);
   const seen = await bench.ended(task);
   expect(seen).toMatchObject({
@@ -29,8 +29,7 @@ test('an end needs none of those that watch: with S, A or both killed it takes t
   const tasks = await bench.prepareAll(victims.map(() => stubborn(bench)));
   await Promise.all(tasks.map((task) => bench.start(task)));
   await until('all nine', async () => (await bench.ledger()).length === 9);
-  for (const [index, task] of tasks.entries())
-    for (const which of victims[index]!) signal(await bench.claimant(task, which), 'SIGKILL');
+  for (const [index, task] of tasks.entries()) await bench.kill(task, ...victims[index]!);
   const jobs = tasks.map(({ dir, marker }) => ({ dir, marker, cause: 'terminated', reason: 'swept', grace: 0.5 }));
   expect((await bench.call('longhaul_end', { jobs })).jobs).toEqual([nothing, nothing, nothing]);
   for (const task of tasks) {
@@ -53,7 +52,7 @@ ctypes.CDLL(None).pthread_exit(None)`;
   for (const task of tasks) await bench.start(task);
   await until('both', async () => (await bench.ledger()).length === 2);
   const [watched, alone] = await Promise.all(tasks.map((task) => bench.claimant(task, 'command')));
-  for (const which of ['supervisor', 'ansible'] as const) signal(await bench.claimant(tasks[1]!, which), 'SIGKILL');
+  await bench.kill(tasks[1]!, 'supervisor', 'ansible');
   expect(await bench.look(tasks[1]!)).toMatchObject({ state: 'running', supervised: false });
   for (const task of tasks) expect(await bench.end(task)).toEqual(nothing);
   for (const pid of [watched, alone]) expect(threadsOf(pid!)).toEqual([]);
@@ -66,7 +65,7 @@ test.for([
   await using bench = await TaskBench.open();
   const task = await bench.startNew(stubborn(bench));
   await until('all three', async () => (await bench.ledger()).length === 3);
-  signal(await bench.claimant(task, 'supervisor'), 'SIGKILL');
+  await bench.kill(task, 'supervisor');
   const jobs = [{ dir: task.dir, marker: task.marker, cause: 'cancel', reason: '', grace: 0.5 }];
   const filtered = [bench.python, '-c', withoutCall, String(number)];
   expect((await bench.call('longhaul_end', { jobs }, filtered)).jobs).toEqual([nothing]);
@@ -92,8 +91,8 @@ test.skipIf(!isRoot || !canSetUid())(
     const pids = tasks.map((task) => theirs(task)[0]!.pid);
     const [watched, stopped, alone, unwatched] = tasks;
     signal(await bench.claimant(stopped!, 'supervisor'), 'SIGSTOP');
-    signal(await bench.claimant(alone!, 'supervisor'), 'SIGKILL');
-    for (const which of ['supervisor', 'ansible'] as const) signal(await bench.claimant(unwatched!, which), 'SIGKILL');
+    await bench.kill(alone!, 'supervisor');
+    await bench.kill(unwatched!, 'supervisor', 'ansible');
     const end = async () => {
       const jobs = tasks.map(({ dir, marker }) => ({ dir, marker, cause: 'cancel', reason: '', grace: 0.5 }));
       return (await bench.call('longhaul_end', { jobs }, blind)).jobs;
@@ -101,10 +100,10 @@ test.skipIf(!isRoot || !canSetUid())(
     const named = pids.map((pid) => ({ unknown: expect.stringMatching(`\\bpid ${pid}\\b`) as string }));
     expect(await end()).toMatchObject(named);
     // Who alone knew of it dies too.
-    signal(await bench.claimant(stopped!, 'supervisor'), 'SIGKILL');
+    await bench.kill(stopped!, 'supervisor');
     expect(await end()).toMatchObject(named);
     for (const task of [watched, alone]) expect(await bench.look(task!, {}, blind)).toMatchObject({ state: 'running' });
-    for (const pid of pids) signal(pid, 'SIGKILL');
+    await kill(...pids);
     await until('their end', async () => JSON.stringify(await end()) === JSON.stringify(tasks.map(() => nothing)));
     for (const task of tasks) {
       expect(bench.members(task)).toEqual([]);
@@ -132,9 +131,10 @@ test('with its time over it is running for as long as anything of it is', async 
   const child = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
   const task = await bench.startNew({
     shell: `setsid sh -c '${child}' >/dev/null 2>&1 & exec sleep 600`,
-    timeout: 1,
-    grace: 3,
+    timeout: 5,
+    grace: 10,
   });
+  await bench.ledgerHas('up');
   let cut = 0;
   await until('its end', async () => {
     const look = await bench.look(task);
@@ -143,7 +143,7 @@ test('with its time over it is running for as long as anything of it is', async 
     if (look.message?.startsWith('it has ended') === true) cut += 1;
     return false;
   });
-  expect(bench.members(task)).toEqual([]);
+  await bench.allGone(task);
   expect(await bench.look(task)).toMatchObject({ result: { cause: 'timeout' } });
   expect(cut).toBeGreaterThan(0);
 });
@@ -152,6 +152,7 @@ test('what obeys TERM ends with its own rc, and is canceled all the same', async
   await using bench = await TaskBench.open();
   const task = await bench.startNew({
     shell: `trap '${bench.note('tidied')}; exit 7' TERM; ${bench.note('up')}; while :; do sleep 0.1; done`,
+    grace: 20,
   });
   await bench.ledgerHas('up');
   expect(await bench.end(task, 'cancel', 20)).toEqual(nothing);
@@ -191,7 +192,8 @@ test('starts and ends that race leave a task that either ran and was ended, or n
   const start = (task: Task) => bench.start(task).catch(() => undefined);
   await Promise.all(tasks.flatMap((task) => [start(task), bench.end(task, 'cancel', 0.5), start(task)]));
   for (const task of tasks) {
-    expect(bench.members(task)).toEqual([]);
+    // A start that came too late says so before its supervisor has left.
+    await bench.allGone(task);
     const seen = await bench.look(task);
     if (seen.state === 'finished') expect(seen.result.cause, await bench.contents(task)).toBe('cancel');
     else expect(seen, await bench.contents(task)).toMatchObject({ state: 'void', cause: 'cancel' });
@@ -202,8 +204,10 @@ test('an end after a natural end changes nothing: what was left running on purpo
   await using bench = await TaskBench.open();
   const task = await bench.startNew({ shell: 'setsid sleep 600 >/dev/null 2>&1 & exit 0' });
   await bench.ended(task);
+  const left = () => bench.members(task).map(({ command }) => command);
+  await until('nothing but what it left', () => JSON.stringify(left()) === '["sleep 600"]');
   expect(await bench.end(task)).toEqual(nothing);
-  expect(bench.members(task).map(({ command }) => command)).toEqual(['sleep 600']);
+  expect(left()).toEqual(['sleep 600']);
   expect(await bench.ended(task)).toMatchObject({ result: { rc: 0, cause: null } });
 });
 
@@ -229,10 +233,11 @@ test('a module that had answered before its end has finished, and keeps its daem
 
 test('a module that answers because it is ended runs until its daemon has ended too', async () => {
   await using bench = await TaskBench.open();
-  const { task, hasAnswered } = await unwatchedModule(bench);
-  const ending = bench.end(task, 'cancel', 5);
+  const { task, hasAnswered, endDaemon } = await unwatchedModule(bench);
+  const ending = bench.end(task, 'cancel', 60);
   await hasAnswered();
   expect(await bench.look(task)).toMatchObject({ state: 'running' });
+  endDaemon();
   expect(await ending).toEqual(nothing);
   expect(bench.members(task)).toEqual([]);
   expect(await bench.look(task)).toMatchObject({ state: 'finished', result: { cause: 'cancel' } });
@@ -269,8 +274,9 @@ function stubborn(bench: TaskBench): Work {
 }
 
 /** Without a supervisor, with a daemon that ignores TERM; it answers when it is let go, or told to end. */
-async function unwatchedModule(bench: TaskBench): Promise<{ task: Task; hasAnswered: () => Promise<void> }> {
-  const daemon = `trap "" TERM; ${bench.note('up')}; while :; do sleep 0.2; done`;
+async function unwatchedModule(bench: TaskBench) {
+  const over = path.join(bench.folder, 'over');
+  const daemon = `trap "" TERM; ${bench.note('up')}; until [ -e ${over} ]; do sleep 0.2; done`;
   const text = `#!${bench.python}
 import os, signal, subprocess, time
 signal.signal(signal.SIGTERM, lambda *_: open('${bench.goFile}', 'w'))
@@ -280,10 +286,10 @@ print('{"changed": true}')
 `;
   const task = await bench.startModule(text);
   await bench.ledgerHas('up');
-  signal(await bench.claimant(task, 'supervisor'), 'SIGKILL');
+  await bench.kill(task, 'supervisor');
   const module = await bench.claimant(task, 'ansible');
   const hasAnswered = () => until('its answer', () => bench.members(task).every(({ pid }) => pid !== module));
-  return { task, hasAnswered };
+  return { task, hasAnswered, endDaemon: () => writeFileSync(over, '') };
 }
 
 /** A program that executes the rest of its arguments with the system call of this number refused by EPERM, by seccomp. */

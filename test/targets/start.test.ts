@@ -15,6 +15,7 @@ test('a task that is started many times at once runs once, and all are told the 
   const seen = await bench.ended(task);
   expect(seen).toMatchObject({ state: 'finished', job_id: [...jobs][0], result: { rc: 0, failed: false } });
   expect(await bench.start(task)).toMatchObject({ failed: false, ansible_job_id: seen.job_id });
+  await bench.allGone(task);
   expect(await bench.clean(task)).toEqual({ cleaned: true, reason: null });
   expect(await bench.start(task)).toMatchObject({ failed: false, ansible_job_id: seen.job_id });
   expect(await bench.ledger()).toEqual(['ran']);

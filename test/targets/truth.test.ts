@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { until } from '../ansible/bench.js';
+import { textOf, until } from '../ansible/bench.js';
 import { signal } from '../service/processes.js';
 import { asNobody, hiding, isRoot, TaskBench, type Task } from './bench.js';
 
@@ -107,7 +107,7 @@ describe('a look tells the truth', () => {
     expect(await bench.look(task, {}, [...hiding, ...asNobody])).toMatchObject(unknown);
     const seen = { state: 'running', unknown: false, supervised: true, message: null };
     expect(await bench.look(task, {}, asNobody)).toMatchObject(seen);
-    for (const who of ['supervisor', 'ansible'] as const) signal(await bench.claimant(task, who), 'SIGKILL');
+    await bench.kill(task, 'supervisor', 'ansible');
     expect(await bench.look(task, {}, [...hiding, ...asNobody])).toMatchObject(unknown);
     expect(await bench.look(task, {}, asNobody)).toMatchObject({
       ...seen,
@@ -123,8 +123,8 @@ describe('a look tells the truth', () => {
     const whole = await bench.startModule(text('{"changed": true, "rc": 5, "stdout": "said"}'));
     const half = await bench.startModule(text('{"changed": tr'));
     for (const task of [whole, half]) {
-      await until('an answer', () => existsSync(path.join(task.dir, 'module.out')));
-      signal(await bench.claimant(task, 'supervisor'), 'SIGKILL');
+      await until('an answer', async () => (await textOf(path.join(task.dir, 'module.out'))) !== '');
+      await bench.kill(task, 'supervisor');
       expect(await bench.look(task)).toMatchObject({ state: 'running', supervised: false });
     }
     bench.letGo();
@@ -140,13 +140,14 @@ describe('a look tells the truth', () => {
     await using bench = await TaskBench.open();
     const text = `#!${bench.python}
 import os, subprocess, time
-subprocess.Popen(['sh', '-c', '${bench.note('up')}; exec sleep 600'], start_new_session=True, stdout=subprocess.DEVNULL)
+subprocess.Popen(['sleep', '600'], start_new_session=True, stdout=subprocess.DEVNULL)
+os.system(${JSON.stringify(bench.note('up'))})
 while not os.path.exists('${bench.goFile}'): time.sleep(0.1)
 print('{"changed": true, "state": "started"}')
 `;
     const task = await bench.startModule(text);
     await bench.ledgerHas('up');
-    signal(await bench.claimant(task, 'supervisor'), 'SIGKILL');
+    await bench.kill(task, 'supervisor');
     expect(await bench.look(task)).toMatchObject({ state: 'running', supervised: false });
     bench.letGo();
     expect(await bench.ended(task)).toMatchObject({

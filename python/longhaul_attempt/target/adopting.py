@@ -17,9 +17,11 @@ TIMED_OUT = "Timeout exceeded"
 FOLDER_MARK = b"ANSIBLE_ASYNC_DIR="
 DEFAULT_FOLDER = "~/.ansible_async"
 #: A job is named by the pid of the process that forked its wrapper; the session's leader came right after it.
-PIDS_BETWEEN = 64
+PIDS_BETWEEN = 256
 #: Of two jobs that were started within this time nobody knows whose session came first.
 LAUNCH_SECONDS = 5
+#: For so long a module may tell what became of what it had started, and the wrapper what became of the module.
+TELLING_SECONDS = 5
 LARGEST_BYTES = 256 * 1024 * 1024
 
 
@@ -53,16 +55,24 @@ def end(job, grace, snapshot):
     members = _Members(job, snapshot)
     until = time.monotonic() + float(grace)
     told = set()
+    asked, asked_at = 2, 0
     while True:
         found = members.now()
-        if not found or time.monotonic() >= until + processes.VERIFY_SECONDS:
+        now = time.monotonic()
+        if not found or now >= until + processes.VERIFY_SECONDS:
             is_known = found or members.doubt is None or native.is_final(_read(path))
             return {"left": [process.describe() for process in found], "unknown": None if is_known else members.doubt}
-        number = signal.SIGTERM if time.monotonic() < until else signal.SIGKILL
-        for process in members.started(found) if number == signal.SIGTERM else found:
-            if number == signal.SIGKILL or process.key not in told:
-                processes.send(process, number)
-                told.add(process.key)
+        if now >= until:
+            for process in found:
+                processes.send(process, signal.SIGKILL)
+        else:
+            whose, those = members.outermost(found)
+            waits = whose > asked and now < asked_at + TELLING_SECONDS
+            for process in those if not waits else ():
+                if process.key not in told:
+                    processes.send(process, signal.SIGTERM)
+                    told.add(process.key)
+                    asked, asked_at = whose, now
         time.sleep(processes.LOOK_SECONDS)
 
 
@@ -160,11 +170,12 @@ class _Members:
         at = next((at for at, word in enumerate(words) if word.endswith(b"async_wrapper.py")), None)
         return at is not None and words[at + 1 : at + 2] == [self._number.encode()]
 
-    def started(self, found):
-        """All but the wrapper and the module, as long as there are others."""
+    def outermost(self, found):
+        """(0, what the module started), as long as there is any of that; then (1, the module), and (2, the wrapper)."""
         wrappers = {stat.pid for stat in found if self.is_wrapper(stat)}
-        rest = [stat for stat in found if stat.pid not in wrappers and stat.parent not in wrappers]
-        return rest or [stat for stat in found if stat.pid not in wrappers] or found
+        others = [stat for stat in found if stat.pid not in wrappers]
+        started = [stat for stat in others if stat.parent not in wrappers]
+        return (0, started) if started else (1, others) if others else (2, found)
 
     def _left_alone(self, snapshot):
         """What a dead wrapper started: in a session whose leader is gone and came right after the launcher."""
