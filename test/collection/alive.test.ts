@@ -84,7 +84,9 @@ test("of a job that is another user's, or that can not be seen, nothing is said"
   const [program, ...wrapper] = [...asNobody, 'sh', '-c', 'sleep 603; true', 'async_wrapper.py', number];
   if (asNobody.length > 0) {
     spawn(program, wrapper, { env: env(), stdio: 'ignore' });
-    await until('the wrapper to run', () => carrying(`HOME=${home}`).some(({ command }) => command.includes(number)));
+    await until('the wrapper to run', () =>
+      carrying(`HOME=${home}`).some(({ command }) => command.startsWith('sh') && command.includes(number)),
+    );
     expect(look(`${number}.1`, '/elsewhere').msg).toContain('is of the user with uid 65534');
   }
   symlinkSync('loop', path.join(home, 'loop'));

@@ -210,8 +210,10 @@ class StockBench {
   async start(shell: string): Promise<string> {
     const module = path.join(this.bench.folder, `module.${Math.random()}`);
     const begun = `${module}.begun`;
-    const body = `import subprocess, json
+    // As of a module that has more to do than to tell.
+    const body = `import json, subprocess, time
 done = subprocess.run(${JSON.stringify(`: > ${begun}; ${shell}`)}, shell=True, stdout=subprocess.PIPE, universal_newlines=True)
+time.sleep(0.3)
 print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.strip()}))`;
     writeFileSync(module, `#!${this.bench.python}\n${body}\n`, { mode: 0o700 });
     const { python } = loadConfig({});

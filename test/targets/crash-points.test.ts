@@ -142,6 +142,10 @@ async function diesAndIsStartedAgain(bench: TaskBench, task: Task, point: CrashP
   // What ends after a kill takes a wrapper that is just starting with it: then Ansible is told nothing.
   await bench.start(task).catch(() => undefined);
   await ended;
+  let state = '';
+  await until('what became of it', async () => (state = (await bench.look(task)).state) !== 'claimed');
+  // The other start may have come while the first one was dying: whoever watches it launches it again.
+  if (['ready', 'never_began'].includes(state)) await bench.start(task);
 }
 
 const logOf = (bench: TaskBench) => path.join(bench.folder, 'steps');

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { carrying } from '../service/processes.js';
+import { carrying, until } from '../service/processes.js';
 import { needsSshd, Targets } from './sshd.js';
 
 const run = promisify(execFile);
@@ -17,7 +17,7 @@ needsSshd('the hosts of these tests', () => {
       });
       expect(stdout.match(/rc=0/g)).toHaveLength(3);
       expect(stdout.split('\n').filter((line) => line === mark)).toHaveLength(3);
-      expect(carrying(mark).filter(({ command }) => command === 'sleep 600')).toHaveLength(3);
+      await until('all of them', () => carrying(mark).filter(({ command }) => command === 'sleep 600').length === 3);
       await targets.serverOf('ssh-1').stop();
       const ping = () => run('ansible', ['ssh-1', '-i', targets.inventory, '-m', 'ping'], { env: targets.env });
       await expect(ping()).rejects.toThrow();
