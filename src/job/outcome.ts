@@ -41,6 +41,14 @@ export const TargetResult = z.object({
 });
 export type TargetResult = z.infer<typeof TargetResult>;
 
+/** How a task ended on a host, and what it printed there where that is to be handed on. */
+export const TargetEnd = TargetResult.extend({
+  printed: z.union([z.object({ text: z.string() }), z.object({ missing: z.string() })]).optional(),
+});
+export type TargetEnd = z.infer<typeof TargetEnd>;
+/** The whole text without the line breaks at its end, or why that can't be had. */
+export type Printed = NonNullable<TargetEnd['printed']>;
+
 /** How far an attempt came, in results of one task on one host each. */
 const Tasks = z.object({
   done: z.int(),
@@ -51,7 +59,9 @@ export type Tasks = z.infer<typeof Tasks>;
 /** Values by their names. */
 export const Outputs = z
   .record(z.string(), z.unknown())
-  .describe('What a playbook set with `set_stats`, or the declared outputs of a step; up to 64 KiB');
+  .describe(
+    'What a playbook set with `set_stats`, or the declared outputs of a step (of a task: what it printed, by host); up to 64 KiB',
+  );
 export type Outputs = z.infer<typeof Outputs>;
 
 export const OmittedOutputs = z

@@ -61,6 +61,8 @@ export interface TargetsRef {
   attempt: number;
   spec: TargetSpec;
   places: Record<string, TargetPlace>;
+  /** What it prints is to be told at the end. */
+  hands_on?: boolean;
   /** Nothing of it is to be started any more. */
   only_former?: boolean;
   /** RFC 3339: when it was asked for first, with hosts that are given up now. */

@@ -1,3 +1,4 @@
+import type { Printed } from '../job/outcome.js';
 import { Mirror } from './mirror.js';
 import type { Look, TaskResult } from './looks.js';
 
@@ -7,6 +8,7 @@ const errorBytes = 300;
 export class HostOutput {
   private readonly told = { stdout: 0, stderr: 0 };
   private isRefused = false;
+  private isComplete = false;
 
   private constructor(
     private readonly stdout: Mirror,
@@ -44,7 +46,16 @@ export class HostOutput {
   isWhole({ stdout_bytes, stderr_bytes }: TaskResult): boolean {
     this.told.stdout = Math.min(this.told.stdout, stdout_bytes ?? this.told.stdout);
     this.told.stderr = Math.min(this.told.stderr, stderr_bytes ?? this.told.stderr);
+    this.isComplete = this.stdout.length >= this.told.stdout;
     return !this.hasMore;
+  }
+
+  /** All that it printed. @param most bytes */
+  async printed(most: number): Promise<Printed> {
+    const { length } = this.stdout;
+    if (!this.isComplete) return { missing: 'not all of it could be copied from the host' };
+    if (length > most) return { missing: `it has ${length} bytes, and may have ${most}` };
+    return { text: (await this.stdout.end(most)).replace(/[\r\n]+$/, '') };
   }
 
   /** The last line of the errors, shortened; null if there is none. */

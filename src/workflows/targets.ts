@@ -7,9 +7,11 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { TargetActivities } from '../activities/index.js';
-import type { Outcome, TargetResult } from '../job/outcome.js';
+import type { Outcome, TargetEnd, TargetResult } from '../job/outcome.js';
 import { nodeTaskQueue, type JobInput } from '../job/protocol.js';
 import { backoffBeforeNext } from '../job/backoff.js';
+import { allWithoutPrinted, outputsOfTask } from '../job/printed.js';
+import { withDeclaredOutputs } from '../job/step-outcome.js';
 import { endedByCancel, hostsToRetry, outcomeOfTargets } from '../job/target-outcome.js';
 import {
   killSignal,
@@ -26,7 +28,7 @@ import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
 import { isResumed } from './resumed.js';
 import { abandonsHosts, asksFormerRunWhenCanceled, failsWithHostsGivenUp, waitsForCanceledHosts } from './version.js';
 
-type Results = Record<string, TargetResult>;
+type Results = Record<string, TargetEnd>;
 
 /**
  * Work that lives on target hosts: prepared there, then started by consuming what was prepared, and watched from whichever node.
@@ -59,6 +61,11 @@ class TargetsJob {
     });
   }
 
+  /** What it is to hand on; one at most. */
+  private get outputs(): string[] {
+    return this.input.step?.outputs ?? [];
+  }
+
   async run(): Promise<Outcome> {
     const results: Results = {};
     let hosts: string[] | null = null;
@@ -68,8 +75,7 @@ class TargetsJob {
       const { node, ended } = await this.runAttempt(hosts);
       if (withoutFurther !== null && Object.keys(ended).length === 0) return withoutFurther;
       Object.assign(results, ended);
-      const outcome =
-        Object.keys(results).length === 0 ? neverStarted() : outcomeOfTargets(results, now(), failsWithHostsGivenUp);
+      const outcome = this.outcomeOf(results);
       this.board.attemptEnded({ attempt: this.attempt, node, outcome });
       const { isCanceled } = this.interruptions;
       if (outcome.status !== 'failed' || (isCanceled && !looksForFormerAttempts())) return outcome;
@@ -91,6 +97,12 @@ class TargetsJob {
     }
   }
 
+  private outcomeOf(results: Results): Outcome {
+    if (Object.keys(results).length === 0) return neverStarted();
+    const outcome = outcomeOfTargets(allWithoutPrinted(results), now(), failsWithHostsGivenUp);
+    return withDeclaredOutputs(this.outputs, { ...outcome, ...outputsOfTask(this.outputs[0], results) });
+  }
+
   /** One attempt on these hosts, in as many parts as it takes until all could be reached. */
   private async runAttempt(hosts: string[] | null): Promise<{ node: string | null; ended: Results }> {
     this.isToBeRerun = false;
@@ -101,7 +113,7 @@ class TargetsJob {
     let open = 1;
     const partEnded = (results: Results): Results => {
       open -= 1;
-      if (open > 0) this.board.endedOn(results);
+      if (open > 0) this.board.endedOn(allWithoutPrinted(results));
       return results;
     };
     const watchPart = (placed: TargetsPlacement): void => {
@@ -199,6 +211,7 @@ class TargetsJob {
       attempt,
       spec,
       places: placed.places,
+      ...(this.outputs.length > 0 && { hands_on: true }),
       ...(placed.only_former && { only_former: true }),
     };
     for (;;) {

@@ -177,6 +177,46 @@ describe('steps', () => {
     expect(ended.steps[1].outputs.words).toEqual(['bad', 'next']);
   });
 
+  it('that are tasks hand on what they printed on each host, as data, after another attempt and a kill -9 too', async () => {
+    const [once, twice, go] = ['once', 'twice', 'go'].map((name) => path.join(service.folder, name));
+    const job = await service.submit({
+      inventory: 'one,two',
+      extra_vars: { ansible_connection: 'local' },
+      steps: [
+        {
+          name: 'print',
+          command: `mkdir ${once} && exit 1; mkdir ${twice} || until [ -e ${go} ]; do sleep 0.1; done; printf '{{ 1 }}\nü\n\n'`,
+          retry: { max_attempts: 2, backoff: [1], on: ['exit'] },
+          outputs: ['printed'],
+        },
+        { name: 'take', playbook: 'take.yml', needs: ['print'], limit: 'two', outputs: ['taken'] },
+      ],
+    });
+    const step = `/api/v1/jobs/${job.job_id}:print`;
+    await until('its second attempt', async () => {
+      const { status, attempt } = (await service.get(step)).body;
+      return status === 'running' && attempt === 2;
+    });
+    service.kill('worker');
+    service.file('go', '');
+    const { steps } = await service.ended(job.job_id);
+    const text = '{{ 1 }}\nü';
+    expect(steps[0]).toMatchObject({ attempt: 2, outputs: { printed: { one: text, two: text } } });
+    expect(steps[1]).toMatchObject({ status: 'successful', outputs: { taken: text } });
+    const { hosts, result } = (await service.get(step)).body;
+    expect(result.outputs).toEqual(steps[0].outputs);
+    expect(Object.keys(hosts.one)).not.toContain('printed');
+  });
+
+  it('that are tasks and printed too much to hand it on have failed, and say why', async () => {
+    const print = { name: 'print', command: "head -c 70000 /dev/zero | tr '\\0' x", outputs: ['printed'] };
+    const job = await service.submit({ steps: [print, word('next', { needs: ['print'] })] });
+    const ended = await service.ended(job.job_id);
+    expect(ended).toMatchObject({ status: 'failed', failure: { kind: 'exit' } });
+    expect(ended.error).toMatch(/printed \(localhost: it has 70000 bytes, and may have 65536\)/);
+    expect(stepsOf(ended)).toEqual({ print: 'failed', next: 'skipped' });
+  });
+
   it('that hand nothing on although they were to have failed', async () => {
     const job = await service.submit({
       steps: [{ name: 'silent', playbook: 'hello.yml', outputs: ['word'] }, word('next', { needs: ['silent'] })],

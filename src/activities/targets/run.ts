@@ -2,7 +2,8 @@ import path from 'node:path';
 import { makeFolder, replaceDurably } from '../../disk/durable.js';
 import { recordOfStep } from '../../ansible/folders.js';
 import { readRecord } from '../../ansible/records.js';
-import { TargetResult } from '../../job/outcome.js';
+import { TargetEnd, type TargetResult } from '../../job/outcome.js';
+import { boundedPrinted, mostOutputBytes, withoutPrinted } from '../../job/printed.js';
 import { isGivenUp } from '../../job/target-outcome.js';
 import { mostEndedHosts, notStarted, targetsTold, timesTold } from '../../job/progress.js';
 import type { RunHeartbeat } from '../../job/protocol.js';
@@ -35,8 +36,8 @@ export async function runTargets(
   ref: TargetsRef,
   lifeline: Lifeline,
   { last, since, asking }: { last: RunHeartbeat | undefined; since: number; asking: RunInTemporal },
-): Promise<Record<string, TargetResult>> {
-  const watch = async (): Promise<Record<string, TargetResult>> => {
+): Promise<Record<string, TargetEnd>> {
+  const watch = async (): Promise<Record<string, TargetEnd>> => {
     await keepSpec(context, ref);
     const { left_behind: leftBehind } = ref;
     if (leftBehind !== undefined) await context.ledger.markGivenUp({ ...ref, places: leftBehind }, asking.runId);
@@ -49,13 +50,13 @@ export async function runTargets(
     const ended = await Promise.all(
       Object.entries(ref.places).map(async ([host, place]) => {
         const one = { host, place, before: before(host), since };
-        const result = await runOne(context, ref, one, observe(host), lifeline.signal);
-        observe(host)({ result, unreachableSince: null, unclearSince: null });
-        return [host, result] as const;
+        const end = await runOne(context, ref, one, observe(host), lifeline.signal);
+        observe(host)({ result: withoutPrinted(end), unreachableSince: null, unclearSince: null });
+        return [host, end] as const;
       }),
     );
     context.log.info({ ...keyOf(ref), hosts: ended.length }, 'an attempt on target hosts has ended');
-    return Object.fromEntries(ended.map(([host, result]) => [host, shortened(result, ended.length)]));
+    return boundedPrinted(Object.fromEntries(ended.map(([host, end]) => [host, shortened(end, ended.length)])));
   };
   // What lives where nobody could look any more is ended by the sweep, once that can be reached (R5).
   return context.ledger.while(ref, watch, (ended) => !Object.values(ended).some(isGivenUp));
@@ -75,7 +76,7 @@ function standingBefore(
 }
 
 /** What all hosts say has a place in Temporal's history; the whole is in each one's file. */
-function shortened(result: TargetResult, hosts: number): TargetResult {
+function shortened(result: TargetEnd, hosts: number): TargetEnd {
   const length = Math.max(shortestText, Math.floor(textBytes / hosts));
   const { message, failure, leftovers } = result;
   return {
@@ -92,9 +93,9 @@ async function runOne(
   { host, place, before, since }: Pick<HostTask, 'before' | 'since'> & { host: string; place: TargetPlace },
   observe: (standing: Standing) => void,
   signal: AbortSignal,
-): Promise<TargetResult> {
+): Promise<TargetEnd> {
   const files = filesOf(context, ref, host);
-  const known = await readRecord(files.folder, 'result.json', TargetResult);
+  const known = await readRecord(files.folder, 'result.json', TargetEnd);
   if (known !== undefined && known !== 'corrupt') return known;
   const which = { host, runId: ref.run_id, attempt: ref.attempt };
   const output = await HostOutput.open(files);
@@ -110,7 +111,10 @@ async function runOne(
     output,
   };
   const ended = await runOnHost(context.targets, task, observe, signal);
-  const result = withLastError(ended, await output.lastError());
+  const result: TargetEnd = {
+    ...withLastError(ended, await output.lastError()),
+    ...(ref.hands_on === true && { printed: await output.printed(mostOutputBytes) }),
+  };
   await output.sync();
   await replaceDurably(files.result, JSON.stringify(result));
   return result;

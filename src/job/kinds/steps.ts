@@ -8,6 +8,7 @@ import { requireOneWork, taskWork } from './task.js';
 
 const maxSteps = 100;
 const maxOutputs = 100;
+const maxOutputsOfTask = 1;
 const fieldsOfWork = ['playbook', 'command', 'task'] as const;
 
 const OutputName = z.string().superRefine((name, context) => {
@@ -33,7 +34,7 @@ const part = {
     .max(maxOutputs)
     .default([])
     .describe(
-      'Variables that a playbook sets with `set_stats`, and that the steps which need it get; it fails without them. A task has none',
+      'Variables that the steps which need it get; it fails without them. Of a playbook, what it sets with `set_stats`; of a task one variable, a mapping of each host to what it printed there',
     ),
   inventory: inventory.describe("The job's if not given"),
 };
@@ -48,7 +49,7 @@ export const Step = z.preprocess(
       z
         .strictObject({ kind: z.literal('task').default('task'), ...taskWork, ...part })
         .superRefine(requireOneWork)
-        .superRefine(refuseOutputs),
+        .superRefine(refuseFurtherOutputs),
     ],
     { error: `give one of ${fieldsOfWork.join(', ')}` },
   ),
@@ -70,12 +71,12 @@ export const StepsSpec = z.strictObject({
 });
 export type StepsSpec = z.output<typeof StepsSpec>;
 
-function refuseOutputs({ outputs }: { outputs: readonly string[] }, context: z.RefinementCtx): void {
-  if (outputs.length === 0) return;
+function refuseFurtherOutputs({ outputs }: { outputs: readonly string[] }, context: z.RefinementCtx): void {
+  if (outputs.length <= maxOutputsOfTask) return;
   context.addIssue({
     code: 'custom',
     path: ['outputs'],
-    message: 'only a playbook hands on, what it sets with `set_stats`',
+    message: 'a task has one output, what it printed on each host',
   });
 }
 
