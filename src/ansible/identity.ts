@@ -28,12 +28,10 @@ export function liveness(known: ProcessIdentity): 'alive' | 'dead' | 'unknown' {
   if (known.boot !== bootId()) return 'dead';
   if (known.pidns !== readlinkSync('/proc/self/ns/pid')) return 'unknown';
   const stat = readStat(known.pid);
-  return stat !== undefined && stat.start === known.start && stat.state !== 'Z' && stat.state !== 'X'
-    ? 'alive'
-    : 'dead';
+  return stat !== undefined && stat.start === known.start && !stat.isDead ? 'alive' : 'dead';
 }
 
-function readStat(pid: number): { state: string; start: number } | undefined {
+function readStat(pid: number): { isDead: boolean; start: number } | undefined {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -42,5 +40,7 @@ function readStat(pid: number): { state: string; start: number } | undefined {
     throw error;
   }
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { state: fields[0] ?? 'X', start: Number(fields[19]) };
+  const [state = 'X'] = fields;
+  // What has lost its main thread, or is just being killed, is a zombie with other threads, which run and hold what it has open.
+  return { isDead: state === 'X' || (state === 'Z' && Number(fields[17]) <= 1), start: Number(fields[19]) };
 }

@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { identityOf } from '../../src/ansible/identity.js';
+import { identityOf, liveness } from '../../src/ansible/identity.js';
 import { AttemptBench, isAlive, kill, until } from './bench.js';
 
 const isRoot = process.getuid?.() === 0;
@@ -98,3 +98,18 @@ function lookFromOutside(bench: AttemptBench): unknown {
   if (stdout === '') throw new Error(stderr);
   return JSON.parse(stdout);
 }
+
+test('what has lost its main thread lives as long as another one runs', async () => {
+  const text = `import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+ctypes.CDLL(None).pthread_exit(None)`;
+  const child = spawn('python3', ['-c', text], { stdio: 'ignore' });
+  const identity = identityOf(child.pid!)!;
+  try {
+    await until('the end of its main thread', () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').includes(') Z '));
+    expect(liveness(identity)).toBe('alive');
+  } finally {
+    child.kill('SIGKILL');
+  }
+  await until('its death', () => liveness(identity) === 'dead');
+});
