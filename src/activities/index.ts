@@ -1,5 +1,5 @@
 import type { Attendance, AwayNode, NodeState, ToldJob } from '../job/node-protocol.js';
-import type { Outcome, TargetResult } from '../job/outcome.js';
+import type { Outcome, TargetEnd } from '../job/outcome.js';
 import type { AttemptRef, LostPlacement, Placement, PlaceRequest } from '../job/protocol.js';
 import type { Ending } from '../job/step-outcome.js';
 import type { PrepareRequest, TargetsPlacement, TargetsRef } from '../job/target-protocol.js';
@@ -26,7 +26,7 @@ export interface TargetActivities {
   /** Makes the attempt folders with their tokens on hosts. Starts nothing. */
   prepareTargets(request: PrepareRequest): Promise<TargetsPlacement>;
   /** Attaches to what was started on the hosts, else starts it; returns how it ended on each. */
-  runTargets(ref: TargetsRef): Promise<Record<string, TargetResult>>;
+  runTargets(ref: TargetsRef): Promise<Record<string, TargetEnd>>;
   /** Ends it on all hosts because the job was canceled; returns when nothing of it is left. */
   endTargets(ref: TargetsRef): Promise<void>;
 }

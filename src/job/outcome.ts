@@ -60,7 +60,7 @@ export type Tasks = z.infer<typeof Tasks>;
 export const Outputs = z
   .record(z.string(), z.unknown())
   .describe(
-    'What a playbook set with `set_stats`, or the declared outputs of a step (of a task: what it printed, by host); up to 64 KiB',
+    'What a playbook set with `set_stats`, or the declared outputs of a step (of a task: its stdout, by host); up to 64 KiB',
   );
 export type Outputs = z.infer<typeof Outputs>;
 

@@ -26,7 +26,12 @@ export function outputsOfTask(
 export function boundedPrinted(ends: Record<string, TargetEnd>): Record<string, TargetEnd> {
   const missing = excessOf(ends);
   if (missing === undefined) return ends;
-  return Object.fromEntries(Object.entries(ends).map(([host, end]) => [host, { ...end, printed: { missing } }]));
+  return Object.fromEntries(
+    Object.entries(ends).map(([host, end]) => [
+      host,
+      end.printed === undefined ? end : { ...end, printed: { missing } },
+    ]),
+  );
 }
 
 /** How it ended, alone. */
@@ -43,7 +48,11 @@ export function allWithoutPrinted(ends: Record<string, TargetEnd>): Record<strin
 
 /** What hinders that all of it is handed on together. */
 function excessOf(ends: Record<string, TargetEnd>): string | undefined {
-  const bytes = new TextEncoder().encode(JSON.stringify(textsOf(ends))).length;
+  const encoder = new TextEncoder();
+  const bytes = Object.entries(textsOf(ends)).reduce(
+    (sum, text) => sum + encoder.encode(JSON.stringify(text)).length,
+    0,
+  );
   return bytes <= mostOutputBytes ? undefined : `it has ${bytes} bytes on all hosts, and may have ${mostOutputBytes}`;
 }
 

@@ -60,14 +60,14 @@ export class Mirror {
     }
   }
 
-  /** Its last bytes, as text. */
-  async end(bytes: number): Promise<string> {
-    if (this.size === 0) return '';
+  /** Its last bytes. */
+  async last(bytes: number): Promise<Buffer> {
+    if (this.size === 0) return Buffer.alloc(0);
     const length = Math.min(bytes, this.size);
     const file = await open(this.file, 'r');
     try {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, this.size - length);
-      return buffer.toString('utf8', 0, bytesRead);
+      return buffer.subarray(0, bytesRead);
     } finally {
       await file.close();
     }

@@ -44,23 +44,34 @@ export class HostOutput {
 
   /** Whether all that is to be copied was, now that the job has ended. What the host has no more can't be. */
   isWhole({ stdout_bytes, stderr_bytes }: TaskResult): boolean {
+    // What the host can't show now has no size there.
+    this.isComplete = stdout_bytes !== undefined && this.stdout.length >= stdout_bytes;
     this.told.stdout = Math.min(this.told.stdout, stdout_bytes ?? this.told.stdout);
     this.told.stderr = Math.min(this.told.stderr, stderr_bytes ?? this.told.stderr);
-    this.isComplete = this.stdout.length >= this.told.stdout;
     return !this.hasMore;
   }
 
-  /** All that it printed. @param most bytes */
+  /** All that it printed, without the line breaks at its end. @param most bytes */
   async printed(most: number): Promise<Printed> {
     const { length } = this.stdout;
     if (!this.isComplete) return { missing: 'not all of it could be copied from the host' };
     if (length > most) return { missing: `it has ${length} bytes, and may have ${most}` };
-    return { text: (await this.stdout.end(most)).replace(/[\r\n]+$/, '') };
+    const bytes = await this.stdout.last(most);
+    let end = bytes.length;
+    while (end > 0 && isLineBreak(bytes[end - 1])) end -= 1;
+    try {
+      return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, end)) };
+    } catch {
+      return { missing: 'it is not UTF-8' };
+    }
   }
 
   /** The last line of the errors, shortened; null if there is none. */
   async lastError(): Promise<string | null> {
-    const lines = (await this.stderr.end(errorBytes)).split('\n').filter((line) => line.trim() !== '');
+    const lines = (await this.stderr.last(errorBytes))
+      .toString()
+      .split('\n')
+      .filter((line) => line.trim() !== '');
     return lines.at(-1)?.trim() ?? null;
   }
 
@@ -73,4 +84,8 @@ export class HostOutput {
   private lacks(name: 'stdout' | 'stderr'): boolean {
     return this[name].length < this.told[name] && !this[name].isFull;
   }
+}
+
+function isLineBreak(byte: number | undefined): boolean {
+  return byte === 0x0a || byte === 0x0d;
 }

@@ -130,7 +130,7 @@ class TargetsJob {
         const isAsked = left.length > 0 && looksForFormerAttempts();
         const former = isAsked ? await this.askToPrepare(left, null, true) : null;
         const known = { ...former?.places, ...former?.ended };
-        for (const host of left) if (!(host in known)) ended[host] = canceledBeforeStart(now());
+        for (const host of left) if (!Object.hasOwn(known, host)) ended[host] = canceledBeforeStart(now());
         Object.assign(ended, former?.ended);
         if (former !== null) watchPart(former);
         break;
@@ -162,7 +162,7 @@ class TargetsJob {
   private async prepareUntilGivenUp(hosts: string[], since: string): Promise<TargetsPlacement | 'canceled'> {
     const { attempt } = this;
     const lost: Results = {};
-    for (let left = hosts; ; left = left.filter((host) => !(host in lost))) {
+    for (let left = hosts; ; left = left.filter((host) => !Object.hasOwn(lost, host))) {
       if (left.length === 0) return { ...nowhere, attempt, ended: lost };
       const scope = new CancellationScope();
       const preparing = scope.run(() => this.askToPrepare(left, since));
@@ -242,11 +242,11 @@ class TargetsJob {
       running.catch(() => undefined);
       scope.cancel();
       Object.assign(lost, this.notWatched(meantOf(hosts, ended), node, ended));
-      const left = Object.entries(places).filter(([host]) => !(host in lost));
+      const left = Object.entries(places).filter(([host]) => !Object.hasOwn(lost, host));
       if (left.length === 0) return lost;
       this.board.endedOn(lost);
       // Whatever is left of the others ends with the job: the nodes' sweeps go by what was asked for first.
-      const given_up = Object.entries(places).filter(([host]) => host in lost);
+      const given_up = Object.entries(places).filter(([host]) => Object.hasOwn(lost, host));
       ref = {
         ...ref,
         places: Object.fromEntries(left),

@@ -191,6 +191,31 @@ test('an adopted job is ended with all that it started, and its wrapper still te
   expect(livingProcesses().filter(({ command }) => command.includes(`: ${bench.asyncDir};`))).toEqual([]);
 });
 
+test('an end takes a module, too, that goes on with further commands, and lets the wrapper tell', async () => {
+  await using bench = await StockBench.open();
+  const job = await bench.start('exec sleep 600', 1000);
+  await bench.begun(job);
+  const jobs = [{ adopt: { job_id: job, async_dir: bench.asyncDir }, grace: 15 }];
+  expect((await bench.bench.call('longhaul_end', { jobs })).jobs).toEqual([{ left: [], unknown: null }]);
+  expect(await bench.look(job)).toMatchObject({ state: 'finished', result: { failed: true } });
+});
+
+test('of what its pids tell less surely it is not said that it is gone, and it is not ended', async () => {
+  await using bench = await StockBench.open();
+  const job = await bench.startNear('sleep 600');
+  const left = await bench.members(job);
+  await kill(...(await bench.wrappers(job)));
+  const [number, launcher] = job.split('.');
+  const farther = `${number}.${Number(launcher) - 100}`;
+  renameSync(path.join(bench.asyncDir, job), path.join(bench.asyncDir, farther));
+  const doubt = expect.stringMatching(/^unknown: what runs on may be of this job/) as string;
+  expect(await bench.look(farther)).toMatchObject({ state: 'running', unknown: true, message: doubt });
+  const jobs = [{ adopt: { job_id: farther, async_dir: bench.asyncDir }, grace: 0 }];
+  expect((await bench.bench.call('longhaul_end', { jobs })).jobs).toEqual([{ left: [], unknown: doubt }]);
+  await kill(...left);
+  expect(await bench.look(farther)).toMatchObject({ state: 'gone', kind: 'orphaned' });
+});
+
 /** Ansible's own wrapper with a module that runs a shell command. */
 class StockBench {
   private readonly begunFiles = new Map<string, string>();
@@ -207,12 +232,13 @@ class StockBench {
     return path.join(this.bench.folder, 'async');
   }
 
-  async start(shell: string): Promise<string> {
+  /** @param times the module runs the command so often */
+  async start(shell: string, times = 1): Promise<string> {
     const module = path.join(this.bench.folder, `module.${Math.random()}`);
     const begun = `${module}.begun`;
     // As of a module that has more to do than to tell.
     const body = `import json, subprocess, time
-done = subprocess.run(${JSON.stringify(`: > ${begun}; ${shell}`)}, shell=True, stdout=subprocess.PIPE, universal_newlines=True)
+for _ in range(${times}): done = subprocess.run(${JSON.stringify(`: > ${begun}; ${shell}`)}, shell=True, stdout=subprocess.PIPE, universal_newlines=True)
 time.sleep(0.3)
 print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.strip()}))`;
     writeFileSync(module, `#!${this.bench.python}\n${body}\n`, { mode: 0o700 });
@@ -254,7 +280,7 @@ print(json.dumps({"changed": True, "rc": done.returncode, "stdout": done.stdout.
   /** Whether the session of a job may be taken for that of a job that `launched`. */
   private async isNear(job: string, launched: string): Promise<boolean> {
     const between = (await this.sessions(job)).session! - Number(launched.split('.')[1]);
-    return between > 0 && between <= 256;
+    return between > 0 && between <= 64;
   }
 
   async look(job_id: string, part: object = {}): Promise<any> {

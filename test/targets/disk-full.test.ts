@@ -87,6 +87,24 @@ print(json.dumps({"rc": 6, "stdout": "x" * 30000}))
     expect(keptAndLost(seen.result)).toBe(30_000);
     expect(readFileSync(path.join(task.dir, 'module.out'), 'utf8')).toContain('xxx');
   });
+
+  test('of an answer that it took in part alone the whole size is told', async () => {
+    using disk = new SmallDisk();
+    await using bench = await TaskBench.open(path.join(disk.folder, 'tasks'));
+    const text = `#!${bench.python}
+import json, os, time
+while not os.path.exists('${bench.goFile}'): time.sleep(0.1)
+print(json.dumps({"exists": True, "about": "x" * 60000}))
+`;
+    const task = await bench.startModule(text);
+    await until('its start', () => bench.record(task, 'started') !== undefined);
+    disk.fill();
+    bench.letGo();
+    const { result, stdout } = await bench.ended(task);
+    expect(result).toMatchObject({ rc: 0, storage: null });
+    expect(result.stdout_bytes).toBeGreaterThan(60_000);
+    expect(stdout.size).toBeLessThan(60_000);
+  });
 });
 
 function keptAndLost({ stdout_bytes, storage }: { stdout_bytes: number; storage: { lost_bytes: number } }): number {

@@ -17,10 +17,14 @@ TIMED_OUT = "Timeout exceeded"
 FOLDER_MARK = b"ANSIBLE_ASYNC_DIR="
 DEFAULT_FOLDER = "~/.ansible_async"
 #: A job is named by the pid of the process that forked its wrapper; the session's leader came right after it.
-PIDS_BETWEEN = 256
+PIDS_BETWEEN = 64
+#: On a busy host others may come between; then nobody knows whose it is.
+MOST_PIDS_BETWEEN = 256
 #: Of two jobs that were started within this time nobody knows whose session came first.
 LAUNCH_SECONDS = 5
-#: For so long a module may tell what became of what it had started, and the wrapper what became of the module.
+#: Who is asked to end, in this order.
+STARTED, MODULE, WRAPPER = range(3)
+#: For so long, at most, a module may tell what became of what it had started, and the wrapper what became of the module.
 TELLING_SECONDS = 5
 LARGEST_BYTES = 256 * 1024 * 1024
 
@@ -53,9 +57,11 @@ def end(job, grace, snapshot):
     """TERM to what the module started, so that module and wrapper tell how it ended; after `grace` seconds KILL to all."""
     path = _path(job)
     members = _Members(job, snapshot)
-    until = time.monotonic() + float(grace)
+    seen_since = time.monotonic()
+    until = seen_since + float(grace)
+    patience = min(TELLING_SECONDS, float(grace) / 3)
     told = set()
-    asked, asked_at = 2, 0
+    asked = seen = MODULE
     while True:
         found = members.now()
         now = time.monotonic()
@@ -66,13 +72,16 @@ def end(job, grace, snapshot):
             for process in found:
                 processes.send(process, signal.SIGKILL)
         else:
-            whose, those = members.outermost(found)
-            waits = whose > asked and now < asked_at + TELLING_SECONDS
-            for process in those if not waits else ():
-                if process.key not in told:
-                    processes.send(process, signal.SIGTERM)
-                    told.add(process.key)
-                    asked, asked_at = whose, now
+            whose, those = members.to_ask(found, told)
+            if whose != seen:
+                seen, seen_since = whose, now
+            is_telling = whose > asked and now < seen_since + patience and not native.is_final(_read(path))
+            if not is_telling:
+                asked = whose
+                for process in those:
+                    if process.key not in told:
+                        processes.send(process, signal.SIGTERM)
+                        told.add(process.key)
         time.sleep(processes.LOOK_SECONDS)
 
 
@@ -170,12 +179,16 @@ class _Members:
         at = next((at for at, word in enumerate(words) if word.endswith(b"async_wrapper.py")), None)
         return at is not None and words[at + 1 : at + 2] == [self._number.encode()]
 
-    def outermost(self, found):
-        """(0, what the module started), as long as there is any of that; then (1, the module), and (2, the wrapper)."""
+    def to_ask(self, found, told):
+        """Which are to end next, and they: what the module started, while there is any of that; the module; the wrapper."""
         wrappers = {stat.pid for stat in found if self.is_wrapper(stat)}
         others = [stat for stat in found if stat.pid not in wrappers]
         started = [stat for stat in others if stat.parent not in wrappers]
-        return (0, started) if started else (1, others) if others else (2, found)
+        if not started:
+            return (MODULE, others) if others else (WRAPPER, found)
+        modules = {stat.pid for stat in others if stat.parent in wrappers}
+        goes_on = told and any(stat.parent in modules and stat.key not in told for stat in started)
+        return (MODULE, others) if goes_on else (STARTED, started)
 
     def _left_alone(self, snapshot):
         """What a dead wrapper started: in a session whose leader is gone and came right after the launcher."""
@@ -183,7 +196,7 @@ class _Members:
             return set()
         sessions = {}
         for stat in snapshot.all.values():
-            if 0 < stat.session - self._launcher <= PIDS_BETWEEN and stat.session not in snapshot.all:
+            if 0 < stat.session - self._launcher <= MOST_PIDS_BETWEEN and stat.session not in snapshot.all:
                 sessions.setdefault(stat.session, []).append(stat)
         left = {session: members for session, members in sessions.items() if self._are_left(members)}
         owned = {session: self._owns(session) for session in left}
@@ -201,13 +214,14 @@ class _Members:
         """Whether no other job's launcher came between ours and this session; None if that can't be told."""
         try:
             others = {path: os.stat(path).st_mtime for path in self._launched_before(session)}
+            is_near = session - self._launcher <= PIDS_BETWEEN
             if not others:
-                return True
+                return is_near or None
             ours = _began(self._path)
             if ours is None:
                 return None
             if all(written < ours - LAUNCH_SECONDS for written in others.values()):
-                return True  # they are older: their pids came back
+                return is_near or None  # they are older: their pids came back
             return False if any((_began(path) or 0) > ours + LAUNCH_SECONDS for path in others) else None
         except OSError:
             return None

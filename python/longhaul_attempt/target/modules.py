@@ -55,12 +55,12 @@ def of_module(folder, answer, status, cause, by, leftovers):
         record["msg"] = record["msg"] or _said(folder)
         return {**results.base(folder, record, by, None, leftovers), "failed": True}
     losses = Losses()
-    _keep_output(folder, answer, losses)
+    sizes = _keep_output(folder, answer, losses)
     storage = results.storage_of(losses.bytes, losses.reason)
     # An answer that is there whole says more than how the process ended, unless somebody ended it.
     record = results.of_status(status if cause is not None else None, cause)
     record = {**record, **_verdict(answer, record)}
-    return {**results.base(folder, record, by, storage, leftovers), **results.bounded(native.bounded(answer))}
+    return {**results.base(folder, record, by, storage, leftovers), **sizes, **results.bounded(native.bounded(answer))}
 
 
 def _verdict(answer, record):
@@ -112,7 +112,9 @@ def read_answer(folder):
 
 
 def _keep_output(folder, answer, losses):
-    for name, content in output.of_answer(answer).items():
+    """The size of what there was to keep, where what the disk doesn't take of it counts as no loss."""
+    printed = output.of_answer(answer)
+    for name, content in printed.items():
         rest = memoryview(content)
         try:
             # Over what an earlier try may have left.
@@ -122,6 +124,7 @@ def _keep_output(folder, answer, losses):
         except OSError as error:
             if name in answer:  # else it is in the result as well
                 losses.add(len(rest), error)
+    return {"%s_bytes" % name: len(content) for name, content in printed.items() if name not in answer}
 
 
 def _said(folder):

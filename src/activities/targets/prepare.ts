@@ -56,7 +56,7 @@ export async function prepareTargets(
     return { ...placement, ended: Object.fromEntries(named.map((host) => [host, lost])) };
   }
   for (const [host, place] of Object.entries(former.places)) if (isWanted(host)) placement.places[host] = place;
-  const isPlaced = (host: string): boolean => host in placement.places;
+  const isPlaced = (host: string): boolean => Object.hasOwn(placement.places, host);
   const nowhere = typeof found === 'string' ? found : 'it is not in the inventory any more';
   for (const host of named.filter((name) => !isPlaced(name))) {
     const isKnown = wanted.some(({ name }) => name === host);

@@ -111,9 +111,10 @@ async function runOne(
     output,
   };
   const ended = await runOnHost(context.targets, task, observe, signal);
+  const isHandedOn = ref.hands_on === true && ended.status === 'successful';
   const result: TargetEnd = {
     ...withLastError(ended, await output.lastError()),
-    ...(ref.hands_on === true && { printed: await output.printed(mostOutputBytes) }),
+    ...(isHandedOn && { printed: await output.printed(mostOutputBytes) }),
   };
   await output.sync();
   await replaceDurably(files.result, JSON.stringify(result));

@@ -34,7 +34,7 @@ const part = {
     .max(maxOutputs)
     .default([])
     .describe(
-      'Variables that the steps which need it get; it fails without them. Of a playbook, what it sets with `set_stats`; of a task one variable, a mapping of each host to what it printed there',
+      'Variables that the steps which need it get; it fails without them. Of a playbook, what it sets with `set_stats`; of a task one variable, a mapping of each host where it was successful to its stdout there',
     ),
   inventory: inventory.describe("The job's if not given"),
 };
