@@ -117,7 +117,10 @@ describe('a Reset in Temporal', () => {
     });
     expect((await first.delete('/api/v1/jobs/gate:older')).status).toBe(204);
     for (const run of runs) expect((await first.get(`/api/v1/jobs/gate:older?run=${run}`)).status).toBe(404);
-    expect((await first.get('/api/v1/jobs?name=older')).body.items).toEqual([]);
+    await until('them to be listed no more', async () => {
+      const { status, body } = await first.get('/api/v1/jobs?name=older');
+      return status === 200 && body.items.length === 0;
+    });
   });
 
   it('of a running job before it was placed, canceled at once: nothing of it lives when it says canceled', async () => {

@@ -54,6 +54,9 @@ async function workflowsOf(job: Document): Promise<string[]> {
     found.push(`${type} ${status.name}`);
   return found.sort();
 }
+/** Waits until Temporal lists these, which it does some time after it has closed or deleted them. */
+const listed = (job: Document, workflows: string[]): Promise<void> =>
+  expect.poll(() => workflowsOf(job), { timeout: 60_000 }).toEqual(workflows);
 
 describe('steps', () => {
   it('that need nothing run side by side, what needs them follows, and gets what they hand on as data', async () => {
@@ -209,7 +212,7 @@ describe('a cancel in the middle', () => {
     expect(alive(job)).toBe(0);
     expect(ended).toMatchObject({ status: 'canceled', error: 'Canceled: not now' });
     expect(stepsOf(ended)).toEqual({ one: 'canceled', stubborn: 'canceled', after: 'skipped' });
-    expect(await workflowsOf(job)).toEqual(['job CANCELLED', 'step CANCELLED', 'step CANCELLED']);
+    await listed(job, ['job CANCELLED', 'step CANCELLED', 'step CANCELLED']);
   });
 
   it('right after the submission starts nothing', async () => {
@@ -274,7 +277,7 @@ describe('in Temporal', () => {
       steps: [{ status: 'canceled' }, { status: 'skipped' }],
     });
     expect(new Set(seen)).toEqual(new Set(['canceling', 'canceled']));
-    expect(await workflowsOf(job)).toEqual(['job TERMINATED', 'step CANCELLED']);
+    await listed(job, ['job TERMINATED', 'step CANCELLED']);
   });
 
   it('a step that is terminated ends its job, which says so when nothing of the step lives', async () => {
@@ -311,7 +314,7 @@ describe('in Temporal', () => {
         'successful',
       );
       expect((await service.delete(`/api/v1/jobs/${job.job_id}`)).status).toBe(204);
-      expect(await workflowsOf(job)).toEqual([]);
+      await listed(job, []);
       expect(runsOfSteps(job)).toEqual([]);
     },
   );
@@ -361,10 +364,10 @@ describe('nothing is left of a job', () => {
     await service.ended(first.job_id);
     const second = await service.submit(spec);
     await service.ended(second.job_id);
-    expect(await workflowsOf(second)).toEqual(['job COMPLETED', 'job COMPLETED', 'step COMPLETED', 'step COMPLETED']);
+    await listed(second, ['job COMPLETED', 'job COMPLETED', 'step COMPLETED', 'step COMPLETED']);
     expect(runsOfSteps(second)).toHaveLength(2);
     expect((await service.delete(`/api/v1/jobs/${second.job_id}`)).status).toBe(204);
-    expect(await workflowsOf(second)).toEqual([]);
+    await listed(second, []);
     expect(runsOfSteps(second)).toEqual([]);
     expect((await service.get(`/api/v1/jobs/${second.job_id}:hello`)).status).toBe(404);
   });
