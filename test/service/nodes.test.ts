@@ -93,7 +93,10 @@ describe('a job whose node is gone', () => {
     await until('the end to be on record', () => existsSync(path.join(second.attemptFolder(job), 'outcome.json')));
     const outcome = JSON.parse(readFileSync(path.join(second.attemptFolder(job), 'outcome.json'), 'utf8'));
     expect(outcome).toMatchObject({ status: 'canceled', rc: null });
-    expect(second.logs()).toContain('an attempt that nobody waits for has ended');
+    const log = path.join(second.dataDir, 'logs', 'worker.log');
+    await until('that to be logged', () =>
+      readFileSync(log, 'utf8').includes('an attempt that nobody waits for has ended'),
+    );
     expect(await first.job(job.job_id)).toMatchObject({ status: 'failed', failure: { kind: 'node_lost' } });
     expect(first.lines('abandoned')).toEqual(['begun']);
     await cancel(filling);
