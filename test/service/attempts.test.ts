@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { signal, until } from './processes.js';
+import { signal, until, whileFrozen } from './processes.js';
 import { also } from './chaos.js';
 import { Service, type Answer } from './service.js';
 
@@ -86,10 +86,12 @@ describe('cancel', () => {
   it('of a playbook whose grandchild ignores TERM: canceling, then canceled, and nothing with its marker', async () => {
     const job = await stubborn('grandchild');
     expect(service.alive(job).length).toBeGreaterThan(3);
-    const answer = await service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'enough' });
-    expect(answer.status).toBe(202);
-    expect((await service.job(job.job_id)).status).toBe('canceling');
-    expect((await service.post(`/api/v1/jobs/${job.job_id}/cancel`)).status).toBe(202);
+    await whileFrozen(service.processesOf('worker'), async () => {
+      const answer = await service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'enough' });
+      expect(answer.status).toBe(202);
+      expect((await service.job(job.job_id)).status).toBe('canceling');
+      expect((await service.post(`/api/v1/jobs/${job.job_id}/cancel`)).status).toBe(202);
+    });
     expect(await service.ended(job.job_id)).toMatchObject({ status: 'canceled', failure: null });
     expect(service.alive(job)).toEqual([]);
     const finished = await service.post(`/api/v1/jobs/${job.job_id}/cancel`);
@@ -114,8 +116,10 @@ describe('cancel', () => {
   it('Terminate in Temporal: canceling until its node has ended it, then canceled with the reason', async () => {
     const job = await stubborn('terminated');
     const client = await service.temporal();
-    await client.workflow.getHandle('default/stubborn/terminated').terminate('pulled the plug');
-    expect((await service.job(job.job_id)).status).toBe('canceling');
+    await whileFrozen(service.processesOf('worker'), async () => {
+      await client.workflow.getHandle('default/stubborn/terminated').terminate('pulled the plug');
+      expect((await service.job(job.job_id)).status).toBe('canceling');
+    });
     const ended = await service.ended(job.job_id);
     expect(ended).toMatchObject({ status: 'canceled', error: expect.stringContaining('pulled the plug') });
     expect(service.alive(job)).toEqual([]);

@@ -41,6 +41,16 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
+/** Has something happen while some processes do nothing. */
+export async function whileFrozen<T>(frozen: Process[], happens: () => Promise<T>): Promise<T> {
+  for (const { pid } of frozen) signal(pid, 'SIGSTOP');
+  try {
+    return await happens();
+  } finally {
+    for (const { pid } of frozen) signal(pid, 'SIGCONT');
+  }
+}
+
 /** Waits until `condition` gives something other than false or undefined; fails after `seconds`, naming `what`. */
 export async function until<T>(
   what: string,

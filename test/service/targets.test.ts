@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { needsSshd } from '../targets/sshd.js';
 import { also } from './chaos.js';
-import { signal, until } from './processes.js';
+import { signal, until, whileFrozen } from './processes.js';
 import { TargetService } from './target-service.js';
 
 let targets: TargetService;
@@ -66,8 +66,10 @@ needsSshd('a task', () => {
       const stubborn = `setsid sh -c 'trap "" TERM; ${targets.sleeper(name)}' & wait`;
       const job = await targets.submit({ command: stubborn, hosts: host, name });
       const pid = await targets.pidOf(name);
-      const answer = await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'enough' });
-      expect(answer.body.status).toBe('canceling');
+      await whileFrozen(targets.service.processesOf('worker'), async () => {
+        const answer = await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'enough' });
+        expect(answer.body.status).toBe('canceling');
+      });
       expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled', error: 'Canceled: enough' });
       expect(targets.isAlive(pid)).toBe(false);
     });

@@ -5,7 +5,7 @@ import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { canSwapMachines, needsSshd } from '../targets/sshd.js';
 import { also } from './chaos.js';
-import { signal, until, type Process } from './processes.js';
+import { signal, until, whileFrozen } from './processes.js';
 import { resetTo } from './reset.js';
 import { Service, type Answer } from './service.js';
 import { TargetService } from './target-service.js';
@@ -31,16 +31,6 @@ afterAll(async () => {
 
 const workers = () => [targets.service, second].flatMap((service) => service.processesOf('worker'));
 const workflowOf = (name: string): string => `default/task/${name}`;
-
-/** Has something happen while some workers do nothing. */
-async function whileFrozen<T>(frozen: Process[], happens: () => Promise<T>): Promise<T> {
-  for (const { pid } of frozen) signal(pid, 'SIGSTOP');
-  try {
-    return await happens();
-  } finally {
-    for (const { pid } of frozen) signal(pid, 'SIGCONT');
-  }
-}
 
 /** A task that sleeps on a host, and its process there. */
 async function asleep(name: string, more: object = {}) {
