@@ -11,9 +11,12 @@ let first: Service;
 let second: Service;
 const others: Service[] = [];
 
+/** A busy machine must not silence a node that lives. */
+const patient = { NODE_TIMEOUT: '15' };
+
 beforeEach(async () => {
-  first = await Service.start({ MAX_CONCURRENT_PLAYBOOKS: '1' });
-  second = await Service.start({ TEMPORAL_ADDRESS: first.temporalAddress, MAX_CONCURRENT_PLAYBOOKS: '2' });
+  first = await Service.start({ ...patient, MAX_CONCURRENT_PLAYBOOKS: '1' });
+  second = await Service.start({ ...patient, TEMPORAL_ADDRESS: first.temporalAddress, MAX_CONCURRENT_PLAYBOOKS: '2' });
 });
 afterEach(async () => {
   for (const service of others.splice(0)) await service.destroy();
@@ -203,7 +206,7 @@ describe('two nodes', () => {
     await fillFirst();
     const job = await runOnSecond('guarded');
     const node = await nodeOf(first, job.job_id);
-    const third = await Service.prepare({ TEMPORAL_ADDRESS: first.temporalAddress, NODE_ID: node });
+    const third = await Service.prepare({ ...patient, TEMPORAL_ADDRESS: first.temporalAddress, NODE_ID: node });
     others.push(third);
     // Its API may serve before its worker is refused; then all of it ends.
     await third.start().catch(() => undefined);
@@ -243,7 +246,7 @@ describe('two nodes', () => {
       first.processesOf('temporal').find(({ pid }) => pid !== before!.pid),
     );
     process.kill(stopped.pid, 'SIGSTOP');
-    await delay(10_000);
+    await delay(19_000);
     process.kill(stopped.pid, 'SIGCONT');
     await bothLive();
     const job = await first.submit({ playbook: 'hello.yml' });

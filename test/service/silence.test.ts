@@ -4,13 +4,15 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { until } from './processes.js';
 import { Service, type Answer } from './service.js';
 
+/** A busy machine must not silence a node that lives. */
+const patient = { NODE_TIMEOUT: '15' };
 /** The first service has no slot for a second job; the second one is a node that comes and goes. */
 let first: Service;
 let second: Service;
 let client: Client;
 beforeEach(async () => {
-  first = await Service.start({ MAX_CONCURRENT_PLAYBOOKS: '1' });
-  second = await Service.start({ TEMPORAL_ADDRESS: first.temporalAddress, MAX_CONCURRENT_PLAYBOOKS: '2' });
+  first = await Service.start({ ...patient, MAX_CONCURRENT_PLAYBOOKS: '1' });
+  second = await Service.start({ ...patient, TEMPORAL_ADDRESS: first.temporalAddress, MAX_CONCURRENT_PLAYBOOKS: '2' });
   client = await first.temporal();
 });
 afterEach(async () => {
@@ -81,4 +83,4 @@ it('a silent node and its jobs say so in Temporal, and no more when it is back; 
     ...['node_silent', 'node_back'],
     ...['node_silent', 'node_back'],
   ]);
-});
+}, 300_000);
