@@ -55,11 +55,11 @@ async function stopSecond(): Promise<void> {
 const isAway = (jobId: string): Promise<Answer['body']> =>
   until('its document to say that its node is away', async () => {
     const document = await first.job(jobId);
-    return /Waiting for node/.test(document.progress.message) && document;
+    return /Waiting for node/.test(document.progress?.message) && document;
   });
 
 const nodes = async (service: Service): Promise<Record<string, Answer['body']>> => {
-  const { items } = (await service.get('/api/v1/nodes')).body;
+  const { items } = await service.told('/api/v1/nodes');
   return Object.fromEntries(items.map((item: Answer['body']) => [item.node, item]));
 };
 
@@ -72,10 +72,10 @@ describe('a job whose node is gone', () => {
     const early = await first.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'a mistake' });
     expect(early).toMatchObject({ status: 409, body: { type: '/problems/node-live' } });
 
-    await until('its progress to be told', async () => (await first.job(job.job_id)).progress.tasks_done === 1);
+    await until('its progress to be told', async () => (await first.job(job.job_id)).progress?.tasks_done === 1);
     await stopSecond();
     expect(await isAway(job.job_id)).toMatchObject({ status: 'running', node });
-    await until('the node to be away', async () => (await nodes(first))[node].status === 'away');
+    await until('the node to be away', async () => (await nodes(first))[node]?.status === 'away');
     expect(await first.job(job.job_id)).toMatchObject({ status: 'running' });
     expect(second.alive(job).length).toBeGreaterThan(0);
 
@@ -113,7 +113,7 @@ describe('a job whose node is gone', () => {
       await stopSecond();
       const waiting = await until('attempt 1 to be given up', async () => {
         const document = await first.job(job.job_id);
-        return document.attempts.length === 1 && document.attempts[0].failure !== null && document;
+        return document.attempts?.length === 1 && document.attempts[0].failure !== null && document;
       });
       expect(waiting).toMatchObject({ status: 'pending', attempts: [{ attempt: 1, failure: { kind: 'node_lost' } }] });
 
@@ -127,7 +127,7 @@ describe('a job whose node is gone', () => {
       await until('the first copy to be killed', () => second.alive(job, 1).length === 0);
       const shown = await until('its late result to be shown', async () => {
         const document = await first.job(job.job_id);
-        return document.attempts[0].late !== undefined && document;
+        return document.attempts?.[0].late !== undefined && document;
       });
       expect(shown).toMatchObject({ status: 'running', attempts: [{ late: { status: 'canceled' } }, {}] });
       first.file('rerun.gate', '');
@@ -193,7 +193,7 @@ describe('two nodes', () => {
     await first.reaches(third.job_id, 'running');
     const fourth = await first.submit(first.gated('fourth'));
     await until('it to say why it waits', async () =>
-      /3 of 3 slot\(s\) are taken on 2 live node/.test((await first.job(fourth.job_id)).progress.message),
+      /3 of 3 slot\(s\) are taken on 2 live node/.test((await first.job(fourth.job_id)).progress?.message),
     );
     for (const name of ['elsewhere', 'third', 'fourth']) first.file(`${name}.gate`, '');
     for (const { job_id } of [job, third, fourth])

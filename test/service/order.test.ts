@@ -66,7 +66,7 @@ async function firstOf(service: Service, count: number): Promise<string[]> {
 async function waiting(tenant: Tenant, jobs: Job[]): Promise<void> {
   await until('all to wait for a slot', async () => {
     const last = await Promise.all(jobs.map(({ job_id }) => tenant('GET', `/api/v1/jobs/${job_id}`)));
-    return last.every(({ body }) => body.progress.message.startsWith('Waiting for a free slot'));
+    return last.every(({ body }) => body.progress?.message?.startsWith('Waiting for a free slot') === true);
   });
 }
 
@@ -131,7 +131,7 @@ it('the limit of a tenant holds over kills and restarts, and is passed on by wha
     jobs.push(job);
     await until('it to run or to wait for the others', async () => {
       const { body } = await a('GET', `/api/v1/jobs/${job.job_id}`);
-      return body.status === 'running' || body.progress.stage === 'waiting';
+      return body.status === 'running' || body.progress?.stage === 'waiting';
     });
   }
   const other = await submit(b, service.gated('other'));

@@ -180,6 +180,14 @@ export class Service {
     return { status: answer.status, headers: answer.headers, body: isJson ? JSON.parse(text) : undefined, text };
   }
 
+  /** The body of an answer, once there is one: a service may be too busy for it. */
+  async told(address: string): Promise<Answer['body']> {
+    return until(`an answer to ${address}`, async () => {
+      const { status, body } = await this.get(address);
+      return status === 200 && body;
+    });
+  }
+
   /** Submits a job that must be accepted; its document of acceptance. */
   async submit(spec: object): Promise<Answer['body']> {
     const answer = await this.post('/api/v1/jobs', spec);

@@ -46,9 +46,9 @@ it('a silent node and its jobs say so in Temporal, and no more when it is back; 
   const workflowId = `default/gate/${job.name}`;
   const { node } = await first.job(job.job_id);
   const seen = async (): Promise<Answer['body']> =>
-    (await first.get('/api/v1/nodes')).body.items.find((item: Answer['body']) => item.node === node);
+    (await first.told('/api/v1/nodes')).items.find((item: Answer['body']) => item.node === node);
   await shows(workflowId, /How far/);
-  await until('its node to tell how far it is', async () => (await first.job(job.job_id)).progress.percent === 33);
+  await until('its node to tell how far it is', async () => (await first.job(job.job_id)).progress?.percent === 33);
   expect(await details(`node/${node}`)).toMatch(/^\*\*Live: served by /);
 
   for (const silence of [1, 2, 3]) {
