@@ -83,35 +83,43 @@ it('of tenant A with forty jobs and B with two later ones, both of B are among t
   );
   const first = await firstOf(service, 4);
   expect(first.filter((who) => who.startsWith('b'))).toHaveLength(2);
-});
+}, 600_000);
 
-also('priority 1 starts ahead of 3, in the order of submission within a priority', async () => {
-  const { service, a } = await begin({ MAX_CONCURRENT_PLAYBOOKS: '1' });
-  await hold(service, a);
-  const jobs: Job[] = [];
-  for (const priority of [3, 5, 1])
-    for (const n of [1, 2, 3]) {
-      jobs.push(await submit(a, turn(service, `p${priority}-${n}`, { priority })));
-      await waiting(a, jobs.slice(-1));
+also(
+  'priority 1 starts ahead of 3, in the order of submission within a priority',
+  async () => {
+    const { service, a } = await begin({ MAX_CONCURRENT_PLAYBOOKS: '1' });
+    await hold(service, a);
+    const jobs: Job[] = [];
+    for (const priority of [3, 5, 1])
+      for (const n of [1, 2, 3]) {
+        jobs.push(await submit(a, turn(service, `p${priority}-${n}`, { priority })));
+        await waiting(a, jobs.slice(-1));
+      }
+    expect(await firstOf(service, 9)).toEqual(
+      ['p1', 'p3', 'p5'].flatMap((priority) => [1, 2, 3].map((n) => `${priority}-${n}`)),
+    );
+  },
+  600_000,
+);
+
+also(
+  'a tenant of weight 3 gets three starts of four',
+  async () => {
+    const { service, a, b } = await begin({ MAX_CONCURRENT_PLAYBOOKS: '1', TENANT_WEIGHTS: 'a=3' });
+    await hold(service, b);
+    for (let n = 1; n <= 8; n++) {
+      const ofA = await submit(a, turn(service, `a${n}`));
+      const ofB = await submit(b, turn(service, `b${n}`));
+      await waiting(a, [ofA]);
+      await waiting(b, [ofB]);
     }
-  expect(await firstOf(service, 9)).toEqual(
-    ['p1', 'p3', 'p5'].flatMap((priority) => [1, 2, 3].map((n) => `${priority}-${n}`)),
-  );
-});
-
-also('a tenant of weight 3 gets three starts of four', async () => {
-  const { service, a, b } = await begin({ MAX_CONCURRENT_PLAYBOOKS: '1', TENANT_WEIGHTS: 'a=3' });
-  await hold(service, b);
-  for (let n = 1; n <= 8; n++) {
-    const ofA = await submit(a, turn(service, `a${n}`));
-    const ofB = await submit(b, turn(service, `b${n}`));
-    await waiting(a, [ofA]);
-    await waiting(b, [ofB]);
-  }
-  const shares = (await firstOf(service, 8)).filter((who) => who.startsWith('a')).length;
-  // One more or less by where its round begins.
-  expect(Math.abs(shares - 6), `${shares} of 8`).toBeLessThanOrEqual(1);
-});
+    const shares = (await firstOf(service, 8)).filter((who) => who.startsWith('a')).length;
+    // One more or less by where its round begins.
+    expect(Math.abs(shares - 6), `${shares} of 8`).toBeLessThanOrEqual(1);
+  },
+  600_000,
+);
 
 it('the limit of a tenant holds over kills and restarts, and is passed on by what is canceled or terminated', async () => {
   const { service, a, b } = await begin({ MAX_CONCURRENT_PLAYBOOKS: '5', MAX_CONCURRENT_PER_TENANT: '2' });
