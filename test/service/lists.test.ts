@@ -27,8 +27,9 @@ beforeAll(async () => {
   // Before anything was submitted: whatever a list needs of Temporal, it makes itself.
   expect((await service.get(jobs)).body).toEqual({ items: [], next_cursor: null });
   const models = await makeModels(temporal);
+  const all = "(WorkflowId STARTS_WITH 'models/' OR WorkflowId STARTS_WITH 'key-tenant/')";
   const closed = async (): Promise<boolean> =>
-    (await temporal.workflow.count("WorkflowId STARTS_WITH 'models/' AND ExecutionStatus != 'Running'")).count === 6;
+    (await temporal.workflow.count(`${all} AND ExecutionStatus != 'Running'`)).count === 7;
   await until('the models to close', closed);
   await service.interrupt();
   const own = Array.from({ length: many }, (_, number) => randomRun(random, 'default', number));
