@@ -62,7 +62,7 @@ needsSshd('a task', () => {
     await resetTo(client, workflowOf('again'), 0);
     await until('the new run to wait for its second attempt', async () => {
       const { status, progress } = await targets.service.job(job.job_id);
-      return status === 'pending' && progress.stage === 'waiting';
+      return status === 'pending' && progress?.stage === 'waiting';
     });
     expect(targets.isAlive(second)).toBe(true);
     await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`);
@@ -90,7 +90,7 @@ needsSshd('a task', () => {
     const { job, pid } = await asleep('waits', { retry: { max_attempts: 2, backoff: [60], on: ['killed'] } });
     signal(pid, 'SIGKILL');
     const waits = () =>
-      until('it to wait', async () => (await targets.service.job(job.job_id)).progress.stage === 'waiting');
+      until('it to wait', async () => (await targets.service.job(job.job_id)).progress?.stage === 'waiting');
     await waits();
     const run = await resetTo(client, workflowOf('waits'), 0);
     await until('the new run', async () => (await targets.service.job(job.job_id)).run_id === run);
@@ -164,7 +164,7 @@ needsSshd('a task', () => {
     await targets.service.reaches(job.job_id, 'running');
     const settings = [targets.service, second].map(({ playbooksDir }) => path.join(playbooksDir, 'ansible.cfg'));
     for (const file of settings) writeFileSync(file, 'no settings');
-    const message = async () => (await targets.service.job(job.job_id)).hosts['ssh-1'].message ?? '';
+    const message = async () => (await targets.service.job(job.job_id)).hosts?.['ssh-1']?.message ?? '';
     await until('that to be said', async () => (await message()).includes('from here'));
     const from = Date.now();
     await until('longer than it waits for a host', () => Date.now() - from > 5_000);
@@ -180,7 +180,7 @@ needsSshd('a task', () => {
     await targets.service.reaches(job.job_id, 'running');
     await server.stop();
     await server.start({ without: path.join(targets.targets.folder, 'tasks') });
-    const message = async () => (await targets.service.job(job.job_id)).hosts['ssh-2'].message ?? '';
+    const message = async () => (await targets.service.job(job.job_id)).hosts?.['ssh-2']?.message ?? '';
     await until('that to be said', async () => (await message()).includes('another machine'));
     expect(await targets.service.job(job.job_id)).toMatchObject({ status: 'running' });
     await server.stop();
