@@ -8,7 +8,8 @@ import { TargetService } from './target-service.js';
 
 let targets: TargetService;
 beforeAll(async () => {
-  targets = await TargetService.start({ hosts: 3, servers: 3 });
+  // What is told to end has time to write what it said, on a busy machine, too.
+  targets = await TargetService.start({ hosts: 3, servers: 3 }, { KILL_GRACE: '5' });
 });
 afterAll(() => targets.destroy());
 
