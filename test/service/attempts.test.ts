@@ -30,7 +30,7 @@ describe('kill -9', () => {
     signal(service.pidsOf(job).ansible, 'SIGKILL');
     const ended = await service.ended(job.job_id);
     expect(ended).toMatchObject({ status: 'failed', failure: { kind: 'killed', signal: 9 }, attempt: 1 });
-    expect(service.alive(job)).toEqual([]);
+    await until('its supervisor to be gone', () => service.alive(job).length === 0);
     expect(service.lines('ansible')).toEqual(['begun']);
   });
 
@@ -70,7 +70,7 @@ describe('kill -9', () => {
     const ended = await service.ended(job.job_id);
     expect(ended.status).toBe('failed');
     expect(['killed', 'lost']).toContain(ended.failure.kind);
-    expect(service.alive(job)).toEqual([]);
+    await until('its supervisor to be gone', () => service.alive(job).length === 0);
     expect(service.lines('reverse')).toEqual(['begun']);
   });
 });
