@@ -33,7 +33,7 @@ const word = (name: string, more: object = {}, vars: object = {}): object => ({
 const traced = (name: string): object => ({ trace: path.join(service.folder, name) });
 const begun = (name: string): Promise<boolean> =>
   until(`${name} to have begun`, () => existsSync(path.join(service.folder, name)));
-const stepsOf = ({ steps }: Document): Record<string, string> =>
+const stepsOf = ({ steps = [] }: Document): Record<string, string> =>
   Object.fromEntries(steps.map(({ name, status }: Document) => [name, status]));
 const workflowIdOf = ({ job_id }: Document): string => `default/${job_id.replace(':', '/')}`;
 /** The living processes of all steps of a run. */
@@ -124,7 +124,7 @@ describe('steps', () => {
     expect(await service.delete(path)).toMatchObject({ status: 409, body: { type: '/problems/part-of-a-job' } });
 
     await until('the list to say that it runs', async () =>
-      (await service.get('/api/v1/jobs?name=urls&status=running')).body.items.some(
+      (await service.told('/api/v1/jobs?name=urls&status=running')).items.some(
         (item: Document) => item.job_id === job.job_id,
       ),
     );
@@ -206,8 +206,10 @@ describe('a cancel in the middle', () => {
     await begun('one');
     await begun('stubborn');
     expect(alive(job)).toBeGreaterThan(1);
-    const canceled = await service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'not now' });
-    expect(canceled).toMatchObject({ status: 202, body: { status: 'canceling' } });
+    await whileFrozen(service.processesOf('worker'), async () => {
+      const canceled = await service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'not now' });
+      expect(canceled).toMatchObject({ status: 202, body: { status: 'canceling' } });
+    });
     const ended = await service.ended(job.job_id);
     expect(alive(job)).toBe(0);
     expect(ended).toMatchObject({ status: 'canceled', error: 'Canceled: not now' });
