@@ -156,7 +156,7 @@ describe('a Reset in Temporal', () => {
     await reset('second', 0);
     await until('the new run to wait for its second attempt', async () => {
       const { status, progress } = await first.job(job.job_id);
-      return status === 'pending' && progress.stage === 'waiting';
+      return status === 'pending' && progress?.stage === 'waiting';
     });
     expect(copies(job)).toBe(1);
     await first.post(`/api/v1/jobs/${job.job_id}/cancel`);
@@ -213,7 +213,7 @@ describe('a Reset in Temporal', () => {
     const fillers = ['fill-1', 'fill-2', 'fill-3', 'fill-4'];
     for (const name of fillers) await begin(name);
     const job = await first.submit(first.gated('waiting'));
-    await until('it to wait', async () => (await first.job(job.job_id)).progress.stage === 'placing');
+    await until('it to wait', async () => (await first.job(job.job_id)).progress?.stage === 'placing');
     const runId = await reset('waiting', 0);
     for (const name of fillers) first.file(`${name}.gate`, '');
     await endsOnce(job, 'waiting', runId);

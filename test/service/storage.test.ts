@@ -76,7 +76,7 @@ it.skipIf(!isRoot)(
     const job = await service.submit({ playbook: 'hello.yml' });
     const waiting = await until('the reason', async () => {
       const document = await service.job(job.job_id);
-      return /MB free/.test(document.progress.message ?? '') && document;
+      return /MB free/.test(document.progress?.message ?? '') && document;
     });
     expect(waiting.status).toBe('pending');
     free();
