@@ -62,7 +62,8 @@ describe('a service that cleans up often', () => {
     const first = await finished(service, brief);
     await untilGone(service, first);
     await untilGone(service, failed);
-    expect(existsSync(path.join(service.dataDir, 'runs', 'default', 'failing'))).toBe(false);
+    const above = path.join(service.dataDir, 'runs', 'default', 'failing');
+    await until('the folder above to be gone', () => !existsSync(above));
 
     const second = await finished(service, brief);
     expect(second).toMatchObject({ created: true, run_id: expect.not.stringMatching(first.run_id) });
@@ -83,7 +84,9 @@ describe('a service that cleans up often', () => {
     const last = await finished(service, { ...again, ttl: 1 });
     for (const run of [last, second, third]) await untilGone(service, run);
     const client = await service.temporal();
-    expect(await client.workflow.count('WorkflowId = "default/hello/daily"')).toMatchObject({ count: 0 });
+    const count = async (): Promise<number> =>
+      (await client.workflow.count('WorkflowId = "default/hello/daily"')).count;
+    await until('none of them to be listed', async () => (await count()) === 0);
   });
 
   also('files of a job that was deleted on another machine go when their ttl has passed', async () => {
@@ -100,10 +103,10 @@ describe('a service that cleans up often', () => {
   });
 
   it('while Temporal is away, nothing is removed', async () => {
-    const expiring = await finished(service, { playbook: 'hello.yml', name: 'expiring', ttl: 6 });
+    const expiring = await finished(service, { playbook: 'hello.yml', name: 'expiring', ttl: 15 });
     const temporal = service.processesOf('temporal');
     for (const { pid } of temporal) signal(pid, 'SIGSTOP');
-    await delay(6000 + roundsMs);
+    await delay(15_000 + roundsMs);
     expect(existsSync(service.attemptFolder(expiring))).toBe(true);
     for (const { pid } of temporal) signal(pid, 'SIGCONT');
     await untilGone(service, expiring);
@@ -200,6 +203,7 @@ it(`clean-up that is killed at random, ${rounds} times, goes on where it was, an
   }
   for (const { job_id } of staying)
     expect(await service.job(job_id)).toMatchObject({ status: 'successful', output_available: true });
-  const left = readdirSync(path.join(service.dataDir, 'runs', 'default', 'hello')).sort();
-  expect(left).toEqual(staying.map(({ job_id }) => job_id.split(':')[1]).sort());
+  const left = (): string[] => readdirSync(path.join(service.dataDir, 'runs', 'default', 'hello')).sort();
+  // A run is gone by its name before its files are removed.
+  await expect.poll(left, { timeout: 60_000 }).toEqual(staying.map(({ job_id }) => job_id.split(':')[1]).sort());
 }, 900_000);

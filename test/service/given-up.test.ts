@@ -53,7 +53,7 @@ needsSshd('a task', () => {
     const job = await targets.submit({ command: targets.gated('half'), hosts: 'ssh-1,ssh-2', name: 'half' });
     await until('one to have begun', () => targets.lines('half').length === 1);
     const isAway = async (id: string): Promise<boolean> =>
-      /reached/.test((await targets.service.job(id)).hosts['ssh-2']?.message ?? '');
+      /reached/.test((await targets.service.job(id)).hosts?.['ssh-2']?.message ?? '');
     const scrapped = { status: 'failed', failure: { kind: 'unreachable', message: 'Abandoned: scrap' } };
     for (const id of [both.job_id, never.job_id, job.job_id]) {
       await until(`${id} to be out of reach`, () => isAway(id));
@@ -98,7 +98,7 @@ needsSshd('a task', () => {
         await submit('long-patience', {}),
       ];
       const pids = [await targets.pidOf('short-patience'), await targets.pidOf('long-patience')];
-      const onSecond = async (id: string) => (await targets.service.job(id)).hosts['ssh-2'];
+      const onSecond = async (id: string) => (await targets.service.job(id)).hosts?.['ssh-2'];
       await until('its id', async () => (await onSecond(long.job_id))?.ansible_job_id != null);
       const { ansible_job_id } = await onSecond(long.job_id);
       await server.stop();
@@ -130,7 +130,7 @@ needsSshd('a task', () => {
     await until('two to have begun', () => targets.lines('over').length === 2);
     await until('one to have ended', async () => {
       const { hosts } = await targets.service.job(job.job_id);
-      return hosts['ssh-3']?.status === 'successful';
+      return hosts?.['ssh-3']?.status === 'successful';
     });
     const others = [server, targets.targets.serverOf('ssh-3')];
     for (const each of others) await each.stop();
@@ -192,7 +192,7 @@ needsSshd('a task', () => {
     const { supervisor, ansible } = JSON.parse(truth) as Record<string, { pid: number }>;
     for (const { pid } of [supervisor!, ansible!]) signal(pid, 'SIGKILL');
     writeFileSync(claim, truth.replaceAll(/pid:\[\d+\]/g, 'pid:[1]'));
-    const said = async () => (await targets.service.job(job.job_id)).hosts['ssh-1'].message ?? '';
+    const said = async () => (await targets.service.job(job.job_id)).hosts?.['ssh-1']?.message ?? '';
     await until('its timeout to have passed', async () => (await said()).startsWith('ssh-1: whether'));
     const abandon = () => targets.service.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'restarted' });
     await until('nobody to have known for long enough', async () => (await abandon()).status === 202);

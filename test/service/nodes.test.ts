@@ -11,9 +11,12 @@ let first: Service;
 let second: Service;
 const others: Service[] = [];
 
+/** A busy machine must not silence a node that lives. */
+const patient = { NODE_TIMEOUT: '15' };
+
 beforeEach(async () => {
-  first = await Service.start({ MAX_CONCURRENT_PLAYBOOKS: '1' });
-  second = await Service.start({ TEMPORAL_ADDRESS: first.temporalAddress, MAX_CONCURRENT_PLAYBOOKS: '2' });
+  first = await Service.start({ ...patient, MAX_CONCURRENT_PLAYBOOKS: '1' });
+  second = await Service.start({ ...patient, TEMPORAL_ADDRESS: first.temporalAddress, MAX_CONCURRENT_PLAYBOOKS: '2' });
 });
 afterEach(async () => {
   for (const service of others.splice(0)) await service.destroy();
@@ -52,11 +55,11 @@ async function stopSecond(): Promise<void> {
 const isAway = (jobId: string): Promise<Answer['body']> =>
   until('its document to say that its node is away', async () => {
     const document = await first.job(jobId);
-    return /Waiting for node/.test(document.progress.message) && document;
+    return /Waiting for node/.test(document.progress?.message) && document;
   });
 
 const nodes = async (service: Service): Promise<Record<string, Answer['body']>> => {
-  const { items } = (await service.get('/api/v1/nodes')).body;
+  const { items } = await service.told('/api/v1/nodes');
   return Object.fromEntries(items.map((item: Answer['body']) => [item.node, item]));
 };
 
@@ -69,10 +72,10 @@ describe('a job whose node is gone', () => {
     const early = await first.post(`/api/v1/jobs/${job.job_id}/abandon`, { reason: 'a mistake' });
     expect(early).toMatchObject({ status: 409, body: { type: '/problems/node-live' } });
 
-    await until('its progress to be told', async () => (await first.job(job.job_id)).progress.tasks_done === 1);
+    await until('its progress to be told', async () => (await first.job(job.job_id)).progress?.tasks_done === 1);
     await stopSecond();
     expect(await isAway(job.job_id)).toMatchObject({ status: 'running', node });
-    await until('the node to be away', async () => (await nodes(first))[node].status === 'away');
+    await until('the node to be away', async () => (await nodes(first))[node]?.status === 'away');
     expect(await first.job(job.job_id)).toMatchObject({ status: 'running' });
     expect(second.alive(job).length).toBeGreaterThan(0);
 
@@ -93,7 +96,10 @@ describe('a job whose node is gone', () => {
     await until('the end to be on record', () => existsSync(path.join(second.attemptFolder(job), 'outcome.json')));
     const outcome = JSON.parse(readFileSync(path.join(second.attemptFolder(job), 'outcome.json'), 'utf8'));
     expect(outcome).toMatchObject({ status: 'canceled', rc: null });
-    expect(second.logs()).toContain('an attempt that nobody waits for has ended');
+    const log = path.join(second.dataDir, 'logs', 'worker.log');
+    await until('that to be logged', () =>
+      readFileSync(log, 'utf8').includes('an attempt that nobody waits for has ended'),
+    );
     expect(await first.job(job.job_id)).toMatchObject({ status: 'failed', failure: { kind: 'node_lost' } });
     expect(first.lines('abandoned')).toEqual(['begun']);
     await cancel(filling);
@@ -107,7 +113,7 @@ describe('a job whose node is gone', () => {
       await stopSecond();
       const waiting = await until('attempt 1 to be given up', async () => {
         const document = await first.job(job.job_id);
-        return document.attempts.length === 1 && document.attempts[0].failure !== null && document;
+        return document.attempts?.length === 1 && document.attempts[0].failure !== null && document;
       });
       expect(waiting).toMatchObject({ status: 'pending', attempts: [{ attempt: 1, failure: { kind: 'node_lost' } }] });
 
@@ -121,7 +127,7 @@ describe('a job whose node is gone', () => {
       await until('the first copy to be killed', () => second.alive(job, 1).length === 0);
       const shown = await until('its late result to be shown', async () => {
         const document = await first.job(job.job_id);
-        return document.attempts[0].late !== undefined && document;
+        return document.attempts?.[0].late !== undefined && document;
       });
       expect(shown).toMatchObject({ status: 'running', attempts: [{ late: { status: 'canceled' } }, {}] });
       first.file('rerun.gate', '');
@@ -187,7 +193,7 @@ describe('two nodes', () => {
     await first.reaches(third.job_id, 'running');
     const fourth = await first.submit(first.gated('fourth'));
     await until('it to say why it waits', async () =>
-      /3 of 3 slot\(s\) are taken on 2 live node/.test((await first.job(fourth.job_id)).progress.message),
+      /3 of 3 slot\(s\) are taken on 2 live node/.test((await first.job(fourth.job_id)).progress?.message),
     );
     for (const name of ['elsewhere', 'third', 'fourth']) first.file(`${name}.gate`, '');
     for (const { job_id } of [job, third, fourth])
@@ -200,7 +206,7 @@ describe('two nodes', () => {
     await fillFirst();
     const job = await runOnSecond('guarded');
     const node = await nodeOf(first, job.job_id);
-    const third = await Service.prepare({ TEMPORAL_ADDRESS: first.temporalAddress, NODE_ID: node });
+    const third = await Service.prepare({ ...patient, TEMPORAL_ADDRESS: first.temporalAddress, NODE_ID: node });
     others.push(third);
     // Its API may serve before its worker is refused; then all of it ends.
     await third.start().catch(() => undefined);
@@ -240,7 +246,7 @@ describe('two nodes', () => {
       first.processesOf('temporal').find(({ pid }) => pid !== before!.pid),
     );
     process.kill(stopped.pid, 'SIGSTOP');
-    await delay(10_000);
+    await delay(19_000);
     process.kill(stopped.pid, 'SIGCONT');
     await bothLive();
     const job = await first.submit({ playbook: 'hello.yml' });

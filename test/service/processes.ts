@@ -19,6 +19,12 @@ export function livingProcesses(): Process[] {
     .filter(({ state }) => state !== 'Z' && state !== 'X');
 }
 
+/** Whether it is dead with all its threads: those of a zombie may yet hold its ports and locks. */
+export function isGone(pid: number): boolean {
+  const found = read(pid);
+  return found === undefined || (found.state === 'Z' && threadsOf(pid) <= 1);
+}
+
 /** Those whose environment has this entry. */
 export function carrying(entry: string): Process[] {
   return livingProcesses().filter(({ environment }) => environment.includes(entry));
@@ -41,6 +47,16 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
+/** Has something happen while some processes do nothing. */
+export async function whileFrozen<T>(frozen: Process[], happens: () => Promise<T>): Promise<T> {
+  for (const { pid } of frozen) signal(pid, 'SIGSTOP');
+  try {
+    return await happens();
+  } finally {
+    for (const { pid } of frozen) signal(pid, 'SIGCONT');
+  }
+}
+
 /** Waits until `condition` gives something other than false or undefined; fails after `seconds`, naming `what`. */
 export async function until<T>(
   what: string,
@@ -55,6 +71,14 @@ export async function until<T>(
     if (Date.now() > deadline) throw new Error(`gave up waiting: ${what}`);
     // A busy machine is not kept busy by questions.
     await delay(Math.min(250, Math.max(50, 4 * (Date.now() - asked))));
+  }
+}
+
+function threadsOf(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length;
+  } catch {
+    return 0; // gone meanwhile
   }
 }
 

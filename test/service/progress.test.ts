@@ -29,6 +29,7 @@ async function standsAt(name: string, gate: number, tasksDone: number, shown: nu
   return until(`${name} at gate ${gate}`, async () => {
     const document = await service.job(`stages:${name}`);
     if (document.status === 'failed') throw new Error(document.result.stdout);
+    if (document.progress === undefined) return false; // a busy service said so
     if (document.progress.percent !== null) shown.push(document.progress.percent);
     const stands = document.progress.message?.startsWith(`Gate ${gate} (In stages)`) === true;
     return stands && document.progress.tasks_done === tasksDone && document;

@@ -47,7 +47,7 @@ async function endsOnce(job: Answer['body'], name: string, runId: string): Promi
   const ended = await first.ended(job.job_id);
   expect(ended).toMatchObject({ status: 'successful', attempt: 1, run_id: runId });
   expect(first.lines(name)).toEqual(['begun', 'passed']);
-  expect(copies(job)).toBe(0);
+  await until('its supervisor to be gone', () => copies(job) === 0);
 }
 
 describe('a Reset in Temporal', () => {
@@ -117,7 +117,10 @@ describe('a Reset in Temporal', () => {
     });
     expect((await first.delete('/api/v1/jobs/gate:older')).status).toBe(204);
     for (const run of runs) expect((await first.get(`/api/v1/jobs/gate:older?run=${run}`)).status).toBe(404);
-    expect((await first.get('/api/v1/jobs?name=older')).body.items).toEqual([]);
+    await until('them to be listed no more', async () => {
+      const { status, body } = await first.get('/api/v1/jobs?name=older');
+      return status === 200 && body.items.length === 0;
+    });
   });
 
   it('of a running job before it was placed, canceled at once: nothing of it lives when it says canceled', async () => {
@@ -153,7 +156,7 @@ describe('a Reset in Temporal', () => {
     await reset('second', 0);
     await until('the new run to wait for its second attempt', async () => {
       const { status, progress } = await first.job(job.job_id);
-      return status === 'pending' && progress.stage === 'waiting';
+      return status === 'pending' && progress?.stage === 'waiting';
     });
     expect(copies(job)).toBe(1);
     await first.post(`/api/v1/jobs/${job.job_id}/cancel`);
@@ -210,7 +213,7 @@ describe('a Reset in Temporal', () => {
     const fillers = ['fill-1', 'fill-2', 'fill-3', 'fill-4'];
     for (const name of fillers) await begin(name);
     const job = await first.submit(first.gated('waiting'));
-    await until('it to wait', async () => (await first.job(job.job_id)).progress.stage === 'placing');
+    await until('it to wait', async () => (await first.job(job.job_id)).progress?.stage === 'placing');
     const runId = await reset('waiting', 0);
     for (const name of fillers) first.file(`${name}.gate`, '');
     await endsOnce(job, 'waiting', runId);

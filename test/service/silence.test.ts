@@ -4,13 +4,15 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { until } from './processes.js';
 import { Service, type Answer } from './service.js';
 
+/** A busy machine must not silence a node that lives. */
+const patient = { NODE_TIMEOUT: '15' };
 /** The first service has no slot for a second job; the second one is a node that comes and goes. */
 let first: Service;
 let second: Service;
 let client: Client;
 beforeEach(async () => {
-  first = await Service.start({ MAX_CONCURRENT_PLAYBOOKS: '1' });
-  second = await Service.start({ TEMPORAL_ADDRESS: first.temporalAddress, MAX_CONCURRENT_PLAYBOOKS: '2' });
+  first = await Service.start({ ...patient, MAX_CONCURRENT_PLAYBOOKS: '1' });
+  second = await Service.start({ ...patient, TEMPORAL_ADDRESS: first.temporalAddress, MAX_CONCURRENT_PLAYBOOKS: '2' });
   client = await first.temporal();
 });
 afterEach(async () => {
@@ -44,9 +46,9 @@ it('a silent node and its jobs say so in Temporal, and no more when it is back; 
   const workflowId = `default/gate/${job.name}`;
   const { node } = await first.job(job.job_id);
   const seen = async (): Promise<Answer['body']> =>
-    (await first.get('/api/v1/nodes')).body.items.find((item: Answer['body']) => item.node === node);
+    (await first.told('/api/v1/nodes')).items.find((item: Answer['body']) => item.node === node);
   await shows(workflowId, /How far/);
-  await until('its node to tell how far it is', async () => (await first.job(job.job_id)).progress.percent === 33);
+  await until('its node to tell how far it is', async () => (await first.job(job.job_id)).progress?.percent === 33);
   expect(await details(`node/${node}`)).toMatch(/^\*\*Live: served by /);
 
   for (const silence of [1, 2, 3]) {
@@ -81,4 +83,4 @@ it('a silent node and its jobs say so in Temporal, and no more when it is back; 
     ...['node_silent', 'node_back'],
     ...['node_silent', 'node_back'],
   ]);
-});
+}, 300_000);

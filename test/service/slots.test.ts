@@ -21,13 +21,18 @@ const gate = (service: Service, name: string): object => ({
   name,
   extra_vars: { trace: path.join(service.folder, name), gate: path.join(service.folder, 'gate') },
 });
-/** Attempts of this service of which a process lives. */
+/** Whether an attempt has ended: its supervisor may be on its way out when its slot is another's. */
+const hasEnded = (service: Service, attempt: string): boolean => {
+  const gates = path.join(service.dataDir, 'runs', 'default', 'gate');
+  return readdirSync(gates).some((name) => existsSync(path.join(gates, name, attempt, 'result.json')));
+};
+/** Attempts of this service that have not ended, and of which a process lives. */
 const attemptsAlive = (service: Service): number =>
   new Set(
     livingProcesses()
       .filter(({ command }) => command.includes(service.dataDir))
-      .map(({ environment }) => environment.find((entry) => entry.startsWith('LONGHAUL_ATTEMPT=')))
-      .filter((marker) => marker !== undefined),
+      .map(({ environment }) => environment.find((entry) => entry.startsWith('LONGHAUL_ATTEMPT='))?.split('=')[1])
+      .filter((attempt) => attempt !== undefined && !hasEnded(service, attempt)),
   ).size;
 
 it('of six jobs with a limit of five the sixth waits, also after kill -9 and restart', async () => {

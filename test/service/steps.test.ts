@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { also, someOf } from './chaos.js';
-import { carrying, until } from './processes.js';
+import { carrying, until, whileFrozen } from './processes.js';
 import { resetTo } from './reset.js';
 import { Service, type Answer } from './service.js';
 
@@ -33,7 +33,7 @@ const word = (name: string, more: object = {}, vars: object = {}): object => ({
 const traced = (name: string): object => ({ trace: path.join(service.folder, name) });
 const begun = (name: string): Promise<boolean> =>
   until(`${name} to have begun`, () => existsSync(path.join(service.folder, name)));
-const stepsOf = ({ steps }: Document): Record<string, string> =>
+const stepsOf = ({ steps = [] }: Document): Record<string, string> =>
   Object.fromEntries(steps.map(({ name, status }: Document) => [name, status]));
 const workflowIdOf = ({ job_id }: Document): string => `default/${job_id.replace(':', '/')}`;
 /** The living processes of all steps of a run. */
@@ -54,6 +54,9 @@ async function workflowsOf(job: Document): Promise<string[]> {
     found.push(`${type} ${status.name}`);
   return found.sort();
 }
+/** Waits until Temporal lists these, which it does some time after it has closed or deleted them. */
+const listed = (job: Document, workflows: string[]): Promise<void> =>
+  expect.poll(() => workflowsOf(job), { timeout: 60_000 }).toEqual(workflows);
 
 describe('steps', () => {
   it('that need nothing run side by side, what needs them follows, and gets what they hand on as data', async () => {
@@ -121,7 +124,7 @@ describe('steps', () => {
     expect(await service.delete(path)).toMatchObject({ status: 409, body: { type: '/problems/part-of-a-job' } });
 
     await until('the list to say that it runs', async () =>
-      (await service.get('/api/v1/jobs?name=urls&status=running')).body.items.some(
+      (await service.told('/api/v1/jobs?name=urls&status=running')).items.some(
         (item: Document) => item.job_id === job.job_id,
       ),
     );
@@ -243,13 +246,15 @@ describe('a cancel in the middle', () => {
     await begun('one');
     await begun('stubborn');
     expect(alive(job)).toBeGreaterThan(1);
-    const canceled = await service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'not now' });
-    expect(canceled).toMatchObject({ status: 202, body: { status: 'canceling' } });
+    await whileFrozen(service.processesOf('worker'), async () => {
+      const canceled = await service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'not now' });
+      expect(canceled).toMatchObject({ status: 202, body: { status: 'canceling' } });
+    });
     const ended = await service.ended(job.job_id);
     expect(alive(job)).toBe(0);
     expect(ended).toMatchObject({ status: 'canceled', error: 'Canceled: not now' });
     expect(stepsOf(ended)).toEqual({ one: 'canceled', stubborn: 'canceled', after: 'skipped' });
-    expect(await workflowsOf(job)).toEqual(['job CANCELLED', 'step CANCELLED', 'step CANCELLED']);
+    await listed(job, ['job CANCELLED', 'step CANCELLED', 'step CANCELLED']);
   });
 
   it('right after the submission starts nothing', async () => {
@@ -301,20 +306,22 @@ describe('kill -9', () => {
 describe('in Temporal', () => {
   it('a job that is terminated is canceling until its steps have ended', async () => {
     const job = await beginChain('terminated');
-    await client.workflow.getHandle(workflowIdOf(job)).terminate('an operator tries it');
-    const seen: Document[] = [];
+    await whileFrozen(service.processesOf('worker'), async () => {
+      await client.workflow.getHandle(workflowIdOf(job)).terminate('an operator tries it');
+      expect((await service.job(job.job_id)).status).toBe('canceling');
+    });
     const ended = await until('it to be canceled', async () => {
-      const document = await service.job(job.job_id);
-      seen.push(document.status);
-      if (document.status === 'canceled') expect(alive(job)).toBe(0);
-      return document.status === 'canceled' && document;
+      const { status, body } = await service.get(`/api/v1/jobs/${job.job_id}`);
+      if (status !== 200) return false;
+      expect(['canceling', 'canceled']).toContain(body.status);
+      if (body.status === 'canceled') expect(alive(job)).toBe(0);
+      return body.status === 'canceled' && body;
     });
     expect(ended).toMatchObject({
       error: expect.stringContaining('an operator tries it'),
       steps: [{ status: 'canceled' }, { status: 'skipped' }],
     });
-    expect(new Set(seen)).toEqual(new Set(['canceling', 'canceled']));
-    expect(await workflowsOf(job)).toEqual(['job TERMINATED', 'step CANCELLED']);
+    await listed(job, ['job TERMINATED', 'step CANCELLED']);
   });
 
   it('a step that is terminated ends its job, which says so when nothing of the step lives', async () => {
@@ -351,7 +358,7 @@ describe('in Temporal', () => {
         'successful',
       );
       expect((await service.delete(`/api/v1/jobs/${job.job_id}`)).status).toBe(204);
-      expect(await workflowsOf(job)).toEqual([]);
+      await listed(job, []);
       expect(runsOfSteps(job)).toEqual([]);
     },
   );
@@ -401,10 +408,10 @@ describe('nothing is left of a job', () => {
     await service.ended(first.job_id);
     const second = await service.submit(spec);
     await service.ended(second.job_id);
-    expect(await workflowsOf(second)).toEqual(['job COMPLETED', 'job COMPLETED', 'step COMPLETED', 'step COMPLETED']);
+    await listed(second, ['job COMPLETED', 'job COMPLETED', 'step COMPLETED', 'step COMPLETED']);
     expect(runsOfSteps(second)).toHaveLength(2);
     expect((await service.delete(`/api/v1/jobs/${second.job_id}`)).status).toBe(204);
-    expect(await workflowsOf(second)).toEqual([]);
+    await listed(second, []);
     expect(runsOfSteps(second)).toEqual([]);
     expect((await service.get(`/api/v1/jobs/${second.job_id}:hello`)).status).toBe(404);
   });

@@ -31,6 +31,14 @@ export class TargetService {
     return this.service.submit({ ...this.spec, ...spec });
   }
 
+  /** The document of a job once it says that it runs on a host: what is heard of one comes up to a second later. */
+  runsOn(jobId: string, host: string): Promise<Answer['body']> {
+    return until(`${jobId} to run on ${host}`, async () => {
+      const document = await this.service.job(jobId);
+      return document.hosts?.[host]?.status === 'running' && document;
+    });
+  }
+
   /** Starts a command as anybody with Ansible may, in the background; its ansible_job_id. */
   startElsewhere(host: string, command: string): string {
     const { inventory, env, folder } = this.targets;

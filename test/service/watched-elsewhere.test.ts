@@ -5,7 +5,7 @@ import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { canSwapMachines, needsSshd } from '../targets/sshd.js';
 import { also } from './chaos.js';
-import { signal, until, type Process } from './processes.js';
+import { signal, until, whileFrozen } from './processes.js';
 import { resetTo } from './reset.js';
 import { Service, type Answer } from './service.js';
 import { TargetService } from './target-service.js';
@@ -31,16 +31,6 @@ afterAll(async () => {
 
 const workers = () => [targets.service, second].flatMap((service) => service.processesOf('worker'));
 const workflowOf = (name: string): string => `default/task/${name}`;
-
-/** Has something happen while some workers do nothing. */
-async function whileFrozen<T>(frozen: Process[], happens: () => Promise<T>): Promise<T> {
-  for (const { pid } of frozen) signal(pid, 'SIGSTOP');
-  try {
-    return await happens();
-  } finally {
-    for (const { pid } of frozen) signal(pid, 'SIGCONT');
-  }
-}
 
 /** A task that sleeps on a host, and its process there. */
 async function asleep(name: string, more: object = {}) {
@@ -72,7 +62,7 @@ needsSshd('a task', () => {
     await resetTo(client, workflowOf('again'), 0);
     await until('the new run to wait for its second attempt', async () => {
       const { status, progress } = await targets.service.job(job.job_id);
-      return status === 'pending' && progress.stage === 'waiting';
+      return status === 'pending' && progress?.stage === 'waiting';
     });
     expect(targets.isAlive(second)).toBe(true);
     await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`);
@@ -100,7 +90,7 @@ needsSshd('a task', () => {
     const { job, pid } = await asleep('waits', { retry: { max_attempts: 2, backoff: [60], on: ['killed'] } });
     signal(pid, 'SIGKILL');
     const waits = () =>
-      until('it to wait', async () => (await targets.service.job(job.job_id)).progress.stage === 'waiting');
+      until('it to wait', async () => (await targets.service.job(job.job_id)).progress?.stage === 'waiting');
     await waits();
     const run = await resetTo(client, workflowOf('waits'), 0);
     await until('the new run', async () => (await targets.service.job(job.job_id)).run_id === run);
@@ -174,7 +164,7 @@ needsSshd('a task', () => {
     await targets.service.reaches(job.job_id, 'running');
     const settings = [targets.service, second].map(({ playbooksDir }) => path.join(playbooksDir, 'ansible.cfg'));
     for (const file of settings) writeFileSync(file, 'no settings');
-    const message = async () => (await targets.service.job(job.job_id)).hosts['ssh-1'].message ?? '';
+    const message = async () => (await targets.service.job(job.job_id)).hosts?.['ssh-1']?.message ?? '';
     await until('that to be said', async () => (await message()).includes('from here'));
     const from = Date.now();
     await until('longer than it waits for a host', () => Date.now() - from > 5_000);
@@ -190,7 +180,7 @@ needsSshd('a task', () => {
     await targets.service.reaches(job.job_id, 'running');
     await server.stop();
     await server.start({ without: path.join(targets.targets.folder, 'tasks') });
-    const message = async () => (await targets.service.job(job.job_id)).hosts['ssh-2'].message ?? '';
+    const message = async () => (await targets.service.job(job.job_id)).hosts?.['ssh-2']?.message ?? '';
     await until('that to be said', async () => (await message()).includes('another machine'));
     expect(await targets.service.job(job.job_id)).toMatchObject({ status: 'running' });
     await server.stop();
