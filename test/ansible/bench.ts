@@ -95,11 +95,12 @@ export class AttemptBench implements Bench {
 
   static async open(
     spec: Partial<JobSpec> & { playbook: string },
-    given: { dataDir?: string; env?: Record<string, string>; killGraceMs?: number } = {},
+    given: { dataDir?: string; env?: Record<string, string>; killGraceMs?: number; gated?: boolean } = {},
   ) {
     const dataDir = given.dataDir ?? (await mkdtemp(path.join(os.tmpdir(), 'longhaul-attempt-')));
     await mkdir(path.join(dataDir, 'home'), { recursive: true });
-    const extra_vars = { ledger: path.join(dataDir, 'ledger'), ...spec.extra_vars };
+    const gate = given.gated && { gate: path.join(dataDir, 'gate') };
+    const extra_vars = { ledger: path.join(dataDir, 'ledger'), ...gate, ...spec.extra_vars };
     const full = JobSpec.parse({ ...spec, extra_vars });
     const job: Job = {
       dataDir,
@@ -144,6 +145,11 @@ export class AttemptBench implements Bench {
 
   async ledgerHas(line: string): Promise<void> {
     await until(`"${line}" in the ledger`, async () => (await this.ledger()).includes(line));
+  }
+
+  /** Lets ledger.yml end, which as `gated` waits for this in its last task. */
+  openGate(): Promise<void> {
+    return writeFile(path.join(this.job.dataDir, 'gate'), '');
   }
 
   stdout(): Promise<string> {
