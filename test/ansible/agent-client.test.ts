@@ -89,7 +89,7 @@ describe('the agent itself', () => {
     agent.stdin.write(lines.join('\n'));
     await until('its task', () => sleepers(seconds).length === 1);
     const invalid = { done: true, error: { kind: 'invalid' } };
-    await until('an answer to what could be read', () => said.length >= 8);
+    await until('an answer to what could be read', () => said.length >= 9);
     expect(said).toMatchObject([
       { ready: true },
       { id: null, ...invalid },

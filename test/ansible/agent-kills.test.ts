@@ -12,7 +12,7 @@ describe('a call', () => {
   let bench: AgentBench;
   beforeAll(async () => (bench = await AgentBench.open()));
   afterAll(async () => {
-    expect(bench.processes()).toHaveLength(1);
+    await until('the end of their processes', () => bench.processes().length === 1);
     await bench[Symbol.asyncDispose]();
   });
 
@@ -27,7 +27,7 @@ describe('a call', () => {
   });
 
   test('is ended at its time limit, whichever of its processes is stopped', async () => {
-    const works = await Promise.all([1, 2, 3, 4].map(() => bench.underWay({ timeoutMs: 12_000 })));
+    const works = await Promise.all([1, 2, 3, 4].map(() => bench.underWay({ timeoutMs: 40_000 })));
     const stopped = [works[0]?.fork, works[1]?.worker, works[2]?.sleeper];
     for (const pid of stopped) signal(pid ?? 0, 'SIGSTOP');
     for (const { call, isGone } of works) {
@@ -55,7 +55,7 @@ describe('an agent', () => {
     await expect(work.call).rejects.toBeInstanceOf(AgentDiedError);
     await until('the end of all that it started', work.isGone);
     await expectToWork(bench);
-    expect(bench.processes()).toHaveLength(1);
+    await until('the end of their processes', () => bench.processes().length === 1);
     expect(await bench.temporary()).toHaveLength(1);
   });
 
@@ -72,7 +72,7 @@ describe('an agent', () => {
     }
     await expectToWork(bench);
     expect([killed.isGone(), stopped.isGone(), others.isGone()]).toEqual([true, true, false]);
-    expect(bench.processes()).toHaveLength(1);
+    await until('the end of their processes', () => bench.processes().length === 1);
     expect(await bench.temporary()).toHaveLength(1);
   });
 

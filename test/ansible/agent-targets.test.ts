@@ -100,7 +100,7 @@ needsSshd('an agent with hosts behind ssh', () => {
     frozen.catch(() => undefined);
     expect(await on('here', [ping])).toMatchObject([{ status: 'ok' }]);
     await expect(frozen).rejects.toBeInstanceOf(CallTimeoutError);
-    expect(bench.processes()).toHaveLength(1);
+    await until('the end of its processes', () => bench.processes().length === 1);
     // Over a connection of its own, because the other one is still frozen.
     expect(await on('ssh-1', [ping])).toMatchObject([{ status: 'ok' }]);
     for (const { pid } of connections()) signal(pid, 'SIGCONT');

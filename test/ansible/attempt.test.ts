@@ -4,16 +4,19 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.js';
-import { AttemptBench } from './bench.js';
+import { AttemptBench, until } from './bench.js';
 
 const counters = { unreachable: 0, skipped: 0, rescued: 0, ignored: 0 };
 
 describe('an attempt', () => {
   test('runs once and tells what Ansible told', async () => {
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml' });
+    await using bench = await AttemptBench.open({ playbook: 'ledger.yml' }, { gated: true });
     const ref = await bench.place();
     expect(await bench.isFree()).toBe(false);
-    const outcome = await bench.run(ref);
+    const watching = bench.run(ref);
+    await until('a heartbeat', () => bench.heartbeats.length > 0);
+    await bench.openGate();
+    const outcome = await watching;
     expect(outcome).toMatchObject({ status: 'successful', rc: 0, leftovers: [] });
     expect(outcome.stats).toEqual({ localhost: { ...counters, ok: 3, changed: 3, failures: 0 } });
     expect(Date.parse(outcome.finished_at)).toBeGreaterThan(Date.parse(outcome.started_at ?? ''));
@@ -58,10 +61,11 @@ describe('an attempt', () => {
   });
 
   test('a second start of a taken attempt starts nothing', async () => {
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml' });
+    await using bench = await AttemptBench.open({ playbook: 'ledger.yml' }, { gated: true });
     const ref = await bench.place();
     expect(await bench.attempts.start(bench.key, ref.token)).toMatchObject({ claim: 'taken' });
     expect((await bench.attempts.start(bench.key, ref.token)).claim).toBe('held');
+    await bench.openGate();
     expect(await bench.run(ref)).toMatchObject({ status: 'successful' });
     expect((await bench.attempts.start(bench.key, ref.token)).claim).toBe('started');
     expect(await bench.ledger()).toEqual(['1', '2', '3']);
@@ -74,6 +78,8 @@ describe('an attempt', () => {
     await bench.run(ref);
     expect((await bench.place()).token).toBe(ref.token);
     expect(existsSync(path.join(bench.folder, 'token'))).toBe(false);
+    // Its result is there a moment before the file that it was written to first is gone.
+    await bench.allGone();
     expect((await readdir(bench.folder)).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 

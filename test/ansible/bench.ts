@@ -95,11 +95,12 @@ export class AttemptBench implements Bench {
 
   static async open(
     spec: Partial<JobSpec> & { playbook: string },
-    given: { dataDir?: string; env?: Record<string, string>; killGraceMs?: number } = {},
+    given: { dataDir?: string; env?: Record<string, string>; killGraceMs?: number; gated?: boolean } = {},
   ) {
     const dataDir = given.dataDir ?? (await mkdtemp(path.join(os.tmpdir(), 'longhaul-attempt-')));
     await mkdir(path.join(dataDir, 'home'), { recursive: true });
-    const extra_vars = { ledger: path.join(dataDir, 'ledger'), ...spec.extra_vars };
+    const gate = given.gated && { gate: path.join(dataDir, 'gate') };
+    const extra_vars = { ledger: path.join(dataDir, 'ledger'), ...gate, ...spec.extra_vars };
     const full = JobSpec.parse({ ...spec, extra_vars });
     const job: Job = {
       dataDir,
@@ -144,6 +145,11 @@ export class AttemptBench implements Bench {
 
   async ledgerHas(line: string): Promise<void> {
     await until(`"${line}" in the ledger`, async () => (await this.ledger()).includes(line));
+  }
+
+  /** Lets ledger.yml end, which as `gated` waits for this in its last task. */
+  openGate(): Promise<void> {
+    return writeFile(path.join(this.job.dataDir, 'gate'), '');
   }
 
   stdout(): Promise<string> {
@@ -212,7 +218,7 @@ export class AttemptBench implements Bench {
 
 /** Waits for something that other processes bring about; the limit only ends a test that hangs. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUp = Date.now() + 40_000;
+  const giveUp = Date.now() + 120_000;
   for (;;) {
     const asked = Date.now();
     if (await holds()) return;

@@ -101,7 +101,7 @@ describe('a cancel', () => {
 
 describe('a timeout', () => {
   test('is kept by the supervisor with no worker there, setsid children included', async () => {
-    await using bench = await AttemptBench.open({ playbook: 'stubborn.yml', timeout: 8 });
+    await using bench = await AttemptBench.open({ playbook: 'stubborn.yml', timeout: 20 });
     const ref = await bench.place();
     await bench.attempts.start(bench.key, ref.token);
     await bench.ledgerHas('grandchild');
@@ -110,7 +110,7 @@ describe('a timeout', () => {
   });
 
   test('is kept by the worker when the supervisor is dead', async () => {
-    await using bench = await AttemptBench.open({ playbook: 'stubborn.yml', timeout: 8 });
+    await using bench = await AttemptBench.open({ playbook: 'stubborn.yml', timeout: 20 });
     const watching = bench.run(await bench.place());
     await bench.ledgerHas('staying');
     kill(await bench.claimant('supervisor'), 'SIGKILL');

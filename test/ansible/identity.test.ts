@@ -69,7 +69,7 @@ describe('identity', () => {
 
   test('seen from another pid namespace a living attempt is running, and its end is believed', async (context) => {
     if (!isRoot && process.env.CI === undefined) context.skip('needs root');
-    await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 8 } });
+    await using bench = await AttemptBench.open({ playbook: 'ledger.yml' }, { gated: true });
     const ref = await bench.place();
     await bench.attempts.start(bench.key, ref.token);
     await bench.ledgerHas('1');
@@ -77,6 +77,7 @@ describe('identity', () => {
       state: 'running',
       message: expect.stringContaining('pid namespace') as string,
     });
+    await bench.openGate();
     expect(await bench.run(ref)).toMatchObject({ status: 'successful' });
     expect(lookFromOutside(bench)).toMatchObject({ state: 'finished' });
   });

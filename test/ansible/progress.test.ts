@@ -2,6 +2,7 @@ import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { AttemptProgress } from '../../src/activities/progress.js';
 import type { HostStats } from '../../src/job/outcome.js';
 import type { JobSpec } from '../../src/job/spec.js';
 import { ProgressReader } from '../../src/store/progress.js';
@@ -21,10 +22,16 @@ interface Shown {
   truly: number;
 }
 
+/** What a look tells of a running attempt; its progress is read from its folder. */
+const seen = { state: 'running', supervised: true, message: null, startedAt: null, startedMonotonicNs: null } as const;
+
 /** Runs a playbook and shows its events, one by one, to whoever follows its progress. */
 async function follow(spec: Partial<JobSpec> & { playbook: string }) {
   await using bench = await AttemptBench.open({ inventory, ...spec });
-  const outcome = await bench.run(await bench.place());
+  const ref = await bench.place();
+  const outcome = await bench.run(ref);
+  // A busy machine's last look may be a long time before its end.
+  const heartbeats = [...bench.heartbeats, await new AttemptProgress(bench.context, ref).heartbeat(seen)];
   const lines = (await textOf(path.join(bench.folder, 'events.jsonl'))).trim().split('\n');
   const events = lines.map((line) => JSON.parse(line) as Record<string, any>);
   const isResult = ({ event }: Record<string, any>): boolean =>
@@ -42,7 +49,7 @@ async function follow(spec: Partial<JobSpec> & { playbook: string }) {
       results += isResult(events[at]!) ? 1 : 0;
       course.push({ shown: reader.progress.percent!, truly: (100 * results) / total });
     }
-    return { outcome, events, lines, total, course, progress: reader.progress, heartbeats: bench.heartbeats };
+    return { outcome, events, lines, total, course, progress: reader.progress, heartbeats };
   } finally {
     await rm(folder, { recursive: true });
   }

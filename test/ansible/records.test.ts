@@ -69,12 +69,13 @@ describe('a record that cannot be read', () => {
   test.for(cases('claim.1, while it runs'))(
     'claim.1, %s, while it runs: it is found by its marker, and not started again',
     async (how) => {
-      await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 1.5 } });
+      await using bench = await AttemptBench.open({ playbook: 'ledger.yml' }, { gated: true });
       const ref = await bench.place();
       await bench.attempts.start(bench.key, ref.token);
       await bench.ledgerHas('1');
       damage(bench, 'claim.1', how);
       expect((await bench.attempts.look(bench.key)).state).toBe('running');
+      await bench.openGate();
       expect(await bench.run(ref)).toMatchObject({ status: 'successful' });
       expect(await bench.ledger()).toEqual(['1', '2', '3']);
     },
@@ -124,10 +125,11 @@ describe('a record that cannot be read', () => {
   test.for(cases('result.json, while it runs'))(
     'result.json, %s, while it runs: Ansible writes its own over it',
     async (how) => {
-      await using bench = await AttemptBench.open({ playbook: 'ledger.yml', extra_vars: { last_pause: 0.5 } });
+      await using bench = await AttemptBench.open({ playbook: 'ledger.yml' }, { gated: true });
       const watching = bench.run(await bench.place());
       await bench.ledgerHas('1');
       damage(bench, 'result.json', how);
+      await bench.openGate();
       expect(await watching).toMatchObject({ status: 'successful', stats: { localhost: { ok: 3 } } });
     },
   );

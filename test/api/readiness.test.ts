@@ -1,6 +1,7 @@
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
+import { until } from '../service/processes.js';
 import { unreachableApi } from './unreachable.js';
 
 /** A Temporal that answers every call with "permission denied"; its address. */
@@ -23,8 +24,11 @@ async function refusingTemporal(): Promise<string> {
 it('of a Temporal that refuses to answer /readyz says so, and /healthz goes on answering', async () => {
   const { request } = await unreachableApi({ temporalAddress: await refusingTemporal() });
   expect((await request('/healthz')).status).toBe(200);
-  const ready = await request('/readyz');
-  expect(ready.status).toBe(503);
-  expect(await ready.json()).toMatchObject({ checks: { temporal: expect.stringContaining('no entry') } });
+  await until('the refusal', async () => {
+    const ready = await request('/readyz');
+    expect(ready.status).toBe(503);
+    const { checks }: any = await ready.json();
+    return checks.temporal.includes('no entry');
+  });
   expect((await request('/healthz')).status).toBe(200);
 });

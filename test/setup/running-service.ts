@@ -69,9 +69,9 @@ export async function listenSomewhere(): Promise<number> {
   return portOf(server);
 }
 
-/** Waits for something that is going to happen; fails with `what` if it doesn't. */
+/** Waits for something that is going to happen; fails with `what` if it doesn't, in time for a hook to say so. */
 export async function eventually(check: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 45_000;
+  const deadline = performance.now() + 100_000;
   while (!check()) {
     if (performance.now() > deadline) throw new Error(`Not in time: ${what}`);
     await sleep(25);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { heartbeat } from '@temporalio/activity';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { packageRoot } from '../../src/config.js';
@@ -9,19 +9,17 @@ import { jobWorkflowType, nodeTaskQueue, type JobInput, type Placement } from '.
 import type { Outcome } from '../../src/job/outcome.js';
 import { JobSpec } from '../../src/job/spec.js';
 import { quietRuntime } from './quiet-runtime.js';
+import { timeSkipping } from './time-skipping.js';
 
 /** A job of days, in compressed time on Temporal's test server. Its activities are stand-ins that only let time pass. */
 quietRuntime();
 const root = packageRoot();
 const bundle = { code: readFileSync(path.join(root, 'dist', 'workflow-bundle.js'), 'utf8') };
-const testServer = path.join(root, '.venv', 'bin', 'temporal-test-server');
 const hourMs = 3_600_000;
 
 let environment: TestWorkflowEnvironment;
 beforeAll(async () => {
-  environment = await TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path: testServer } },
-  });
+  environment = await timeSkipping();
 });
 afterAll(() => environment.teardown());
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { packageRoot } from '../../src/config.js';
@@ -15,6 +15,7 @@ import type { FailureKind } from '../../src/job/failure.js';
 import type { Outcome } from '../../src/job/outcome.js';
 import { JobSpec } from '../../src/job/spec.js';
 import { quietRuntime } from './quiet-runtime.js';
+import { timeSkipping } from './time-skipping.js';
 
 /**
  * What the workflow decides about retries, in compressed time on Temporal's test server. The activities are stand-ins
@@ -23,13 +24,10 @@ import { quietRuntime } from './quiet-runtime.js';
 quietRuntime();
 const root = packageRoot();
 const bundle = { code: readFileSync(path.join(root, 'dist', 'workflow-bundle.js'), 'utf8') };
-const testServer = path.join(root, '.venv', 'bin', 'temporal-test-server');
 
 let environment: TestWorkflowEnvironment;
 beforeAll(async () => {
-  environment = await TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path: testServer } },
-  });
+  environment = await timeSkipping();
 });
 afterAll(() => environment.teardown());
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { packageRoot } from '../../src/config.js';
@@ -8,17 +8,15 @@ import { signals } from '../../src/job/protocol.js';
 import { tenantSignals, tenantWorkflowType, type TenantInput } from '../../src/job/tenant-protocol.js';
 import { until } from '../service/processes.js';
 import { quietRuntime } from './quiet-runtime.js';
+import { timeSkipping } from './time-skipping.js';
 
 quietRuntime();
 const root = packageRoot();
 const bundle = { code: readFileSync(path.join(root, 'dist', 'workflow-bundle.js'), 'utf8') };
-const testServer = path.join(root, '.venv', 'bin', 'temporal-test-server');
 
 let environment: TestWorkflowEnvironment;
 beforeAll(async () => {
-  environment = await TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path: testServer } },
-  });
+  environment = await timeSkipping();
 });
 afterAll(() => environment.teardown());
 
