@@ -19,12 +19,6 @@ export function livingProcesses(): Process[] {
     .filter(({ state }) => state !== 'Z' && state !== 'X');
 }
 
-/** Whether it is dead with all its threads: those of a zombie may yet hold its ports and locks. */
-export function isGone(pid: number): boolean {
-  const found = read(pid);
-  return found === undefined || (found.state === 'Z' && threadsOf(pid) <= 1);
-}
-
 /** Those whose environment has this entry. */
 export function carrying(entry: string): Process[] {
   return livingProcesses().filter(({ environment }) => environment.includes(entry));
@@ -71,14 +65,6 @@ export async function until<T>(
     if (Date.now() > deadline) throw new Error(`gave up waiting: ${what}`);
     // A busy machine is not kept busy by questions.
     await delay(Math.min(250, Math.max(50, 4 * (Date.now() - asked))));
-  }
-}
-
-function threadsOf(pid: number): number {
-  try {
-    return readdirSync(`/proc/${pid}/task`).length;
-  } catch {
-    return 0; // gone meanwhile
   }
 }
 

@@ -4,9 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { packageRoot } from '../../src/config.js';
-import { answers } from '../../src/service/ports.js';
 import { freePorts } from '../ports.js';
-import { carrying, isGone, livingProcesses, signal, treeOf, until, type Process } from './processes.js';
+import { carrying, livingProcesses, signal, treeOf, until, type Process } from './processes.js';
 
 /** Timers short enough for tests; what they mean is told in docs/configuration.md. */
 const shortTimers = {
@@ -36,8 +35,6 @@ export class Service {
   readonly dataDir: string;
   readonly playbooksDir: string;
   private parent: ChildProcess | undefined;
-  /** A killed tree that the next start waits for: whoever starts again after a crash would take a moment, too. */
-  private killed: Process[] = [];
   private readonly closers: (() => Promise<unknown>)[] = [];
   output = '';
 
@@ -95,7 +92,6 @@ export class Service {
 
   /** Runs what `npm start` becomes when all is set up. It leads a session of its own, as a terminal would have it. */
   async start(): Promise<void> {
-    await this.untilKilled();
     const child = spawn(process.execPath, ['dist/src/service/main.js'], {
       cwd: packageRoot(),
       env: this.environment,
@@ -137,19 +133,7 @@ export class Service {
   kill(what: Role | 'parent' | 'tree'): void {
     if (what === 'parent') return signal(this.parent!.pid!, 'SIGKILL');
     const victims = what === 'tree' ? treeOf(this.parent!.pid!) : this.processesOf(what);
-    if (what === 'tree') this.killed = victims;
     for (const { pid } of victims) signal(pid, 'SIGKILL');
-  }
-
-  /** Waits until a killed tree has let go of all that the next one needs. */
-  private async untilKilled(): Promise<void> {
-    const killed = this.killed.splice(0);
-    if (killed.length === 0) return;
-    await until('the killed tree to be gone', async () => {
-      if (!killed.every(({ pid }) => isGone(pid))) return false;
-      const answering = await Promise.all(Object.values(this.ports).map((port) => answers('127.0.0.1', port)));
-      return !answering.includes(true);
-    });
   }
 
   /** Whether `npm start` still runs. */
