@@ -49,13 +49,14 @@ export function hostsToRetry(targets: Record<string, TargetResult>, kinds: reado
     : [];
 }
 
-/** What somebody else started has no record of its own that it was ended on request: its death by a signal, or without a word, is that. */
+/** What somebody else started has no record of its own that it was ended on request: its death by a signal, or without an answer, is that. */
 export function endedByCancel(targets: Record<string, TargetResult>): Record<string, TargetResult> {
   const died: FailureKind[] = ['killed', 'orphaned', 'lost'];
   return Object.fromEntries(
     Object.entries(targets).map(([host, result]) => {
-      const { failure } = result;
-      if (failure === null || !died.includes(failure.kind)) return [host, result];
+      const { failure, rc } = result;
+      const isUnanswered = failure?.kind === 'exit' && rc === null;
+      if (failure === null || !(isUnanswered || died.includes(failure.kind))) return [host, result];
       return [host, { ...result, status: 'canceled', failure: null, message: 'its processes were killed' }];
     }),
   );

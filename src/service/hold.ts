@@ -4,7 +4,7 @@ import { LockRefused, takeLock } from './lock.js';
 import type { ServiceRecord } from './record.js';
 import { StartError } from './start-error.js';
 
-const waitMs = 2000;
+const waitMs = 5000;
 
 /**
  * Takes the data folder for this process, by a kernel lock that ends with us however we end.

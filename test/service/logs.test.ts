@@ -147,6 +147,7 @@ it("a service's logs are bounded, say all there was to say, and it goes on", asy
   await service.interrupt();
   await service.start();
   expect(parts().length).toBeLessThanOrEqual(formerLogs + 1);
+  await until('the last one to be put aside', () => readdirSync(logs).length === names().length);
   for (const name of names()) expect(name).toMatch(/^(worker|api|temporal)\.log(\.[1-4])?$/);
 });
 

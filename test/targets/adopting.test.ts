@@ -197,7 +197,7 @@ test('an end takes a module, too, that goes on with further commands, and lets t
   await bench.begun(job);
   const jobs = [{ adopt: { job_id: job, async_dir: bench.asyncDir }, grace: 15 }];
   expect((await bench.bench.call('longhaul_end', { jobs })).jobs).toEqual([{ left: [], unknown: null }]);
-  expect(await bench.look(job)).toMatchObject({ state: 'finished', result: { failed: true } });
+  expect(await bench.look(job)).toMatchObject({ state: 'finished', result: { rc: null, signal: null, failed: true } });
 });
 
 test('of what its pids tell less surely it is not said that it is gone, and it is not ended', async () => {

@@ -238,6 +238,15 @@ it('an adopted job is left as it is by a cancel, unless it is told to kill it', 
     },
   });
   expect(killed.ended.sort()).toEqual(['a', 'b', 'c']);
+  const unanswered = await runWith({
+    spec,
+    fails: { a: ['exit'] },
+    meanwhile: async ({ cancel, signal }) => {
+      await signal('kill');
+      await cancel();
+    },
+  });
+  expect(unanswered).toMatchObject({ status: 'CANCELLED', outcome: { targets: { a: { status: 'canceled' } } } });
 });
 
 it('with a node that is given up goes what that alone can watch, and nothing else', async () => {

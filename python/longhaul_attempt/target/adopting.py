@@ -24,8 +24,10 @@ MOST_PIDS_BETWEEN = 256
 LAUNCH_SECONDS = 5
 #: Who is asked to end, in this order.
 STARTED, MODULE, WRAPPER = range(3)
-#: For so long, at most, a module may tell what became of what it had started, and the wrapper what became of the module.
-TELLING_SECONDS = 5
+#: For so long a module may tell what became of what it had started, and the wrapper, which looks every 5 seconds and tidies up,
+#: what became of the module; and for no more than these shares of the time that is left until KILL.
+TELLING_SECONDS = 6
+TELLING_SHARES = {MODULE: 0.5, WRAPPER: 0.9}
 LARGEST_BYTES = 256 * 1024 * 1024
 
 
@@ -57,11 +59,10 @@ def end(job, grace, snapshot):
     """TERM to what the module started, so that module and wrapper tell how it ended; after `grace` seconds KILL to all."""
     path = _path(job)
     members = _Members(job, snapshot)
-    seen_since = time.monotonic()
-    until = seen_since + float(grace)
-    patience = min(TELLING_SECONDS, float(grace) / 3)
+    until = time.monotonic() + float(grace)
     told = set()
     asked = seen = MODULE
+    spared_until = 0
     while True:
         found = members.now()
         now = time.monotonic()
@@ -74,9 +75,9 @@ def end(job, grace, snapshot):
         else:
             whose, those = members.to_ask(found, told)
             if whose != seen:
-                seen, seen_since = whose, now
-            is_telling = whose > asked and now < seen_since + patience and not native.is_final(_read(path))
-            if not is_telling:
+                seen = whose
+                spared_until = now + min(TELLING_SECONDS, (until - now) * TELLING_SHARES.get(whose, 0))
+            if whose <= asked or now >= spared_until:
                 asked = whose
                 for process in those:
                     if process.key not in told:
@@ -113,7 +114,7 @@ def _finished(path, content, known):
     failed = bool(content.get("failed", has_rc and content["rc"] != 0))
     status = content["rc"] if has_rc else int(failed)
     record = {
-        "rc": None if status < 0 else status,
+        "rc": None if status < 0 or native.is_unanswered(content) else status,
         "signal": -status if status < 0 else None,
         "cause": "timeout" if not has_rc and content.get("msg") == TIMED_OUT else None,
         "at": os.stat(path).st_mtime,

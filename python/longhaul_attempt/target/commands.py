@@ -72,14 +72,13 @@ class CommandRun(supervision.Supervision):
         return results.not_executed(self.folder, number, program, self.cause())
 
     def _result(self, status, copied, own, by):
-        is_copied = copied is not None
-        copied = copied or {"pid": None, "lost_bytes": 0, "reason": None}
+        copied = copied or {"pid": None, "lost_bytes": 0, "reason": None, "is_whole": False}
         cause = self.cause()
         left = [] if cause is not None else results.leftovers(self.folder, self.plan, {*own, os.getppid(), copied["pid"]})
         storage = results.storage_of(copied["lost_bytes"], copied["reason"])
         record = results.of_command(self.folder, status, cause, by, storage, left)
-        # Where the copier still hangs in a write, nobody knows how much is to come.
-        return record if is_copied else {**record, "stdout_bytes": None, "stderr_bytes": None}
+        # Where the copier hangs in a write, or one was killed, nobody knows how much there is to be.
+        return record if copied["is_whole"] else {**record, "stdout_bytes": None, "stderr_bytes": None}
 
     def await_start(self):
         told = super().await_start()

@@ -32,14 +32,15 @@ class Copier:
         self.pid = 0
 
     def start(self):
-        """Also again, if it was killed."""
+        """Also again, if it was killed: then nobody knows whether all was kept that it had read."""
+        is_whole = self.pid == 0
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 inheritance.close_all_but({*self._sources.values(), self._answering.fileno()})
                 for descriptor in self._sources.values():
                     os.set_blocking(descriptor, False)
-                _copy(self._folder, self._sources, self._answering)
+                _copy(self._folder, self._sources, self._answering, is_whole)
             finally:
                 os._exit(0)
 
@@ -55,7 +56,7 @@ class Copier:
             os.close(descriptor)
 
     def finish(self):
-        """All that the command printed is in the files now: {"pid", "lost_bytes", "reason"}; None if nobody answers."""
+        """All that was printed is in the files now: {"pid", "lost_bytes", "reason", "is_whole"}; None if nobody answers."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             try:
@@ -68,7 +69,7 @@ class Copier:
         return None
 
 
-def _copy(folder, sources, control):
+def _copy(folder, sources, control, is_whole):
     losses = Losses()
     streams = [_Stream(folder, name, descriptor, losses) for name, descriptor in sources.items()]
     asked = [control]
@@ -80,7 +81,7 @@ def _copy(folder, sources, control):
                 asked = []  # neither A nor the supervisor lives: whoever still prints is copied all the same
                 continue
             streams = [stream for stream in streams if stream.empty()]
-            told = {"pid": os.getpid(), "lost_bytes": losses.bytes, "reason": losses.reason}
+            told = {"pid": os.getpid(), "lost_bytes": losses.bytes, "reason": losses.reason, "is_whole": is_whole}
             control.send(json.dumps(told).encode())
 
 

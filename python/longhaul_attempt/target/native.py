@@ -23,6 +23,11 @@ def is_final(content):
     return isinstance(content, dict) and not set(content) <= KEYS_WHILE_RUNNING
 
 
+def is_unanswered(content):
+    """Whether Ansible's wrapper says that the module ended without an answer: then it has what that printed instead."""
+    return content.get("failed") is True and "cmd" in content and not {"data", "outdata"}.isdisjoint(content)
+
+
 def write(folder, job_id, content):
     """What can't be written is missing from async_status alone."""
     for record in (content, {**content, "stdout": "", "stderr": ""}):

@@ -110,5 +110,7 @@ def _has_no_others(supervisor, own):
 def _size(folder, name):
     try:
         return os.stat(os.path.join(folder, name)).st_size
-    except OSError:
+    except FileNotFoundError:
         return 0
+    except OSError:
+        return None
