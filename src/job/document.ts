@@ -191,7 +191,7 @@ export function documentOf(
       percent: isFinished(state) ? 100 : progress.percent,
       message: isDoing(run, state) ? (progress.message ?? state.message) : state.message,
       tasks_done: done,
-      tasks_total: state.status === 'successful' ? done : progress.tasksTotal,
+      tasks_total: state.status === 'successful' || outcome?.targets !== undefined ? done : progress.tasksTotal,
       eta: state.status === 'running' ? progress.eta : null,
     },
     hosts: isFinished(state)

@@ -57,7 +57,7 @@ export function endedByCancel(targets: Record<string, TargetResult>): Record<str
       const { failure, rc } = result;
       const isUnanswered = failure?.kind === 'exit' && rc === null;
       if (failure === null || !(isUnanswered || died.includes(failure.kind))) return [host, result];
-      return [host, { ...result, status: 'canceled', failure: null, message: 'its processes were killed' }];
+      return [host, { ...result, status: 'canceled', failure: null, message: 'nothing of it runs any more' }];
     }),
   );
 }

@@ -287,7 +287,7 @@ class TargetsJob {
         : { kind: node === null || named !== undefined ? 'unreachable' : 'node_lost', message: givenUp },
       rc: null,
       changed: null,
-      ansible_job_id: null,
+      ansible_job_id: this.spec.kind === 'adopt' ? this.spec.adopt.ansible_job_id : null,
       message: givenUp,
       started_at: this.board.startedAt,
       finished_at: now(),

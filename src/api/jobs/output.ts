@@ -1,6 +1,6 @@
 import type { RunEvidence } from '../../job/evidence.js';
 import { placementOf } from '../../job/state.js';
-import type { StepEvidence } from '../../job/steps-state.js';
+import { startOfStep, type StepEvidence } from '../../job/steps-state.js';
 import type { AttemptStore } from '../../store/attempts.js';
 import { outputsOf, type StoredText } from '../../store/output.js';
 import { nameOfStep } from './steps.js';
@@ -28,9 +28,10 @@ export async function outputOfSteps(
 ): Promise<{ text: StoredText; isHere: boolean } | undefined> {
   const placed = steps.flatMap((evidence) => {
     const key = keyOfStep(run, evidence);
-    return key === null ? [] : [{ title: `STEP [${evidence.step.name}]`, key }];
+    return key === null ? [] : [{ title: `STEP [${evidence.step.name}]`, key, start: startOfStep(evidence) }];
   });
-  const parts = await Promise.all(placed.map(async ({ title, key }) => ({ title, output: await store.output(key) })));
+  const all = await Promise.all(placed.map(async (part) => ({ ...part, output: await store.output(part.key) })));
+  const parts = all.filter(({ output, start }) => output !== undefined || start !== null);
   if (parts.length === 0) return undefined;
   return { text: outputsOf(parts), isHere: parts.some(({ output }) => output !== undefined) };
 }

@@ -127,7 +127,7 @@ async function findOutput(
   if (output === undefined && hasNotStarted(run, attempt)) throw none(`attempt ${attempt} was not started`);
   if (output === undefined) throw none(`the folder of attempt ${attempt} is not on this machine`);
   if (part === undefined) return output;
-  if (!(await output.hasHost(part.host))) throw none(`it does not run on a host ${part.host}`);
+  if (!(await output.hasHost(part.host))) throw none(`nothing is kept of a host ${part.host}`);
   return output.of(part);
 }
 

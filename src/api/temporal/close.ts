@@ -3,6 +3,8 @@ import { workflowIdOf, type JobName } from '../../job/names.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 
+/** For so long before a call's deadline Temporal doesn't wait any more, but answers at once that there is nothing new. */
+const unpolledMs = 2000;
 const { HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT } = proto.temporal.api.enums.v1.HistoryEventFilterType;
 
 /**
@@ -19,9 +21,27 @@ export async function untilClosed(
   signal: AbortSignal,
 ): Promise<boolean> {
   const until = Date.now() + waitMs;
+  const overdue = new AbortController();
+  const timer = setTimeout(() => overdue.abort(), waitMs);
+  const isOver = AbortSignal.any([signal, overdue.signal]);
+  try {
+    return await pollUntilClosed(engine, job, runId, until, isOver);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Until it has closed (true), or `signal` is aborted. @param until ms since 1970; when that will be at the latest */
+async function pollUntilClosed(
+  engine: Temporal,
+  job: JobName,
+  runId: string,
+  until: number,
+  signal: AbortSignal,
+): Promise<boolean> {
   const execution = { workflowId: workflowIdOf(job), runId };
   let nextPageToken: Uint8Array | undefined;
-  while (!signal.aborted && Date.now() < until) {
+  while (!signal.aborted) {
     const request = {
       namespace: engine.namespace,
       execution,
@@ -31,7 +51,7 @@ export async function untilClosed(
     };
     try {
       const answer = await engine.call((service) => service.getWorkflowExecutionHistory(request), {
-        timeoutMs: until - Date.now(),
+        timeoutMs: until - Date.now() + unpolledMs,
         signal,
       });
       if ((answer.history?.events?.length ?? 0) > 0) return true;

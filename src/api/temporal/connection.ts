@@ -74,7 +74,7 @@ export class Temporal {
   ): Promise<T> {
     const until = Date.now() + timeoutMs;
     const send = (): Promise<T> => request(this.#connection.workflowService, this.#connection.operatorService);
-    const withSignal = signal === undefined ? send : (): Promise<T> => this.#connection.withAbortSignal(signal, send);
+    const withSignal = signal === undefined ? send : (): Promise<T> => this.#abortable(signal, send);
     for (;;) {
       try {
         return await this.#connection.withDeadline(until, withSignal);
@@ -84,6 +84,18 @@ export class Temporal {
         if (signal?.aborted === true || !isWorthRepeating) throw isAway(error) ? temporalUnavailable(error) : error;
         await delay(retryPauseMs);
       }
+    }
+  }
+
+  /** The SDK never takes back what it asks of a signal, and a long wait makes many calls: each has a signal of its own. */
+  async #abortable<T>(signal: AbortSignal, send: () => Promise<T>): Promise<T> {
+    const call = new AbortController();
+    const abort = (): void => call.abort();
+    signal.addEventListener('abort', abort);
+    try {
+      return await this.#connection.withAbortSignal(call.signal, send);
+    } finally {
+      signal.removeEventListener('abort', abort);
     }
   }
 

@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /** The kinds of work, by the field that says what is to be done. */
 export const kindOfField = {
   playbook: 'playbook',
@@ -9,10 +11,16 @@ export const kindOfField = {
 type Field = keyof typeof kindOfField;
 
 /** What was given, with the kind that one of these fields tells; specs of earlier versions have no other sign of it. */
-export function withKind(fields: readonly Field[]): (given: unknown) => unknown {
-  return (given) => {
+export function withKind(fields: readonly Field[]): (given: unknown, context: z.RefinementCtx) => unknown {
+  return (given, context) => {
     if (typeof given !== 'object' || given === null || Array.isArray(given) || 'kind' in given) return given;
-    const field = fields.find((name) => name in given);
-    return field === undefined ? given : { ...given, kind: kindOfField[field] };
+    const named = fields.filter((name) => name in given);
+    const kinds = new Set(named.map((name) => kindOfField[name]));
+    if (kinds.size > 1) {
+      context.addIssue({ code: 'custom', path: [named[1] ?? ''], message: `give only one of ${named.join(', ')}` });
+      return z.NEVER;
+    }
+    const [kind] = kinds;
+    return kind === undefined ? given : { ...given, kind };
   };
 }

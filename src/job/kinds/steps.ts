@@ -11,11 +11,19 @@ const maxOutputs = 100;
 const maxOutputsOfTask = 1;
 const fieldsOfWork = ['playbook', 'command', 'task'] as const;
 
+/** What a playbook reads by these names is Ansible's or Jinja's, or would be no more. */
+const namesOfOthers = new Set(
+  `group_names groups inventory_dir inventory_file omit play_hosts playbook_dir role_name role_names role_path
+  cycler dict joiner lipsum lookup namespace now q query range undef
+  False None True and else false if in is none not or true`.split(/\s+/),
+);
+
 const OutputName = z.string().superRefine((name, context) => {
   // What runs in the next step must not choose that step's connections.
-  const refusal = name.startsWith('ansible_')
-    ? `"${name}" is refused: an output may not be one of Ansible's own variables`
-    : refusedVariable(name, null);
+  const refusal =
+    name.startsWith('ansible_') || namesOfOthers.has(name)
+      ? `"${name}" is refused: an output may not be one of Ansible's own variables`
+      : refusedVariable(name, null);
   if (refusal !== undefined) context.addIssue({ code: 'custom', message: refusal });
 });
 
