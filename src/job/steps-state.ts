@@ -35,7 +35,10 @@ export function isStopped(steps: readonly StepEvidence[]): boolean {
 /** When a step started; null if it has not, as far as is known. */
 export function startOfStep({ record, seen }: StepEvidence): string | null {
   const state = seen?.state;
-  return record?.end?.started_at ?? record?.started_at ?? (state && 'startedAt' in state ? state.startedAt : null);
+  const known = record?.end?.started_at ?? record?.started_at;
+  if (known != null || state === undefined) return known ?? null;
+  if ('startedAt' in state) return state.startedAt;
+  return 'outcome' in state ? (state.outcome?.started_at ?? null) : null;
 }
 
 function openState(run: RunEvidence, steps: readonly StepEvidence[], alive: readonly Alive[]): JobState {

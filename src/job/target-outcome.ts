@@ -49,13 +49,15 @@ export function hostsToRetry(targets: Record<string, TargetResult>, kinds: reado
     : [];
 }
 
-/** What somebody else started has no record of its own that it was ended on request: its death by a signal, or without an answer, is that. */
-export function endedByCancel(targets: Record<string, TargetResult>): Record<string, TargetResult> {
+/** What somebody else started has no record of its own that it was ended on request: its death by a signal, or without an answer, is that. @param asked RFC 3339 */
+export function endedByCancel(targets: Record<string, TargetResult>, asked: string): Record<string, TargetResult> {
   const died: FailureKind[] = ['killed', 'orphaned', 'lost'];
   return Object.fromEntries(
     Object.entries(targets).map(([host, result]) => {
-      const { failure, rc } = result;
-      const isUnanswered = failure?.kind === 'exit' && rc === null;
+      const { failure, rc, finished_at } = result;
+      // A module that fails without an answer does so by itself, too.
+      const isAfter = finished_at === null || Date.parse(finished_at) >= Date.parse(asked);
+      const isUnanswered = failure?.kind === 'exit' && rc === null && isAfter;
       if (failure === null || !(isUnanswered || died.includes(failure.kind))) return [host, result];
       return [host, { ...result, status: 'canceled', failure: null, message: 'nothing of it runs any more' }];
     }),

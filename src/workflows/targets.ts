@@ -223,6 +223,7 @@ class TargetsJob {
       const running = scope.run(() => at(`Run ${titleOf(spec)} on ${hostsInWords(places)}`).runTargets(ref));
       let ended = await Promise.race([running, this.interruptions.canceled, givenUp]);
       if (ended === 'canceled') {
+        const asked = now();
         this.board.canceling();
         if (spec.kind === 'adopt' && !this.isToBeKilled)
           ended = { givenUp: 'no longer watched; it was left as it is', rerun: false };
@@ -234,7 +235,7 @@ class TargetsJob {
           ended = await Promise.race([gone, givenUp]);
           if (!isGivingUp(ended)) {
             scope.cancel();
-            if (spec.kind === 'adopt') ended = endedByCancel(ended);
+            if (spec.kind === 'adopt') ended = endedByCancel(ended, asked);
           }
         }
       }
@@ -294,7 +295,7 @@ class TargetsJob {
     };
     return Object.fromEntries(
       hosts.map((host) => {
-        const { ansible_job_id = null, started_at = null } = known?.[host] ?? {};
+        const { ansible_job_id = result.ansible_job_id, started_at = null } = known?.[host] ?? {};
         return [host, known === undefined ? result : { ...result, ansible_job_id, started_at }];
       }),
     );

@@ -218,7 +218,7 @@ export class AttemptBench implements Bench {
 
 /** Waits for something that other processes bring about; the limit only ends a test that hangs. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUp = Date.now() + 120_000;
+  const giveUp = Date.now() + 100_000;
   for (;;) {
     const asked = Date.now();
     if (await holds()) return;

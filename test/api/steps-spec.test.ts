@@ -14,6 +14,12 @@ it('steps that could not be run in any order are refused, each where it is wrong
   ]);
 });
 
+it('of two kinds of work it is said that one is to be given', () => {
+  expect(refusals([play('a', { command: 'true' })])).toEqual(['steps/0/command: give only one of playbook, command']);
+  const both = JobSpec.safeParse({ command: 'true', steps: [play('a')] }).error?.issues;
+  expect(both).toMatchObject([{ path: ['steps'], message: 'give only one of command, steps' }]);
+});
+
 it('outputs that could not be handed on are refused', () => {
   const refused = (step: object): string[] => refusals([{ name: 'a', ...step }]);
   for (const name of ['ansible_host', 'groups', 'lookup', 'none'])

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { signal } from '../service/processes.js';
 import { temporaryFolder } from './checkout.js';
-import { eventually, listenSomewhere, processesOn, startService } from './running-service.js';
+import { eventually, listenSomewhere, processesOn, startService, type RunningService } from './running-service.js';
 
 describe('a start that can not work says why, and leaves nothing running', () => {
   test('a port that is taken, by whom, and the variable to change', async () => {
@@ -12,7 +12,7 @@ describe('a start that can not work says why, and leaves nothing running', () =>
     expect(await service.ended).toBe(1);
     expect(service.output).toContain(`Port ${port} is taken by pid ${process.pid}`);
     expect(service.output).toContain('set PORT');
-    await endOfAllOn(service.dataDir);
+    await endOfAll(service);
   });
 
   test('too little room for the data folder, with the numbers', async () => {
@@ -70,7 +70,7 @@ describe('a start that can not work says why, and leaves nothing running', () =>
     expect(service.output).toContain('Temporal ended with exit code 3, for the 5th time within a minute');
     expect(service.output).toContain(join(service.dataDir, 'logs', 'temporal.log'));
     expect(service.output).toMatch(message);
-    await endOfAllOn(service.dataDir);
+    await endOfAll(service);
   });
 });
 
@@ -94,7 +94,7 @@ describe('a running service', () => {
     signal(-service.process.pid!, 'SIGINT');
     expect(await service.ended).toBe(0);
     expect(service.output).toContain('No playbook is running');
-    await endOfAllOn(service.dataDir);
+    await endOfAll(service);
   });
 
   test('starts a child again that is killed', async () => {
@@ -109,7 +109,7 @@ describe('a running service', () => {
     }
     process.kill(service.process.pid!, 'SIGTERM');
     expect(await service.ended).toBe(0);
-    await endOfAllOn(service.dataDir);
+    await endOfAll(service);
   });
 
   test('whose parent is killed leaves nothing running, and starts again at once', async () => {
@@ -121,7 +121,7 @@ describe('a running service', () => {
     expect(next.children()).toHaveLength(3);
     process.kill(next.process.pid!, 'SIGTERM');
     expect(await next.ended).toBe(0);
-    await endOfAllOn(service.dataDir);
+    await endOfAll(service);
   });
 
   test('whose npm is killed ends as at Ctrl-C, and says that playbooks go on', async () => {
@@ -135,12 +135,17 @@ describe('a running service', () => {
     await service.says('Longhaul is ready');
     process.kill(service.process.pid!, 'SIGKILL');
     await service.says('One playbook goes on running');
-    await endOfAllOn(dataDir);
+    await nothingRunsOn(dataDir);
     expect(existsSync(join(slots, '1'))).toBe(true);
   });
 });
 
-/** What holds a data folder ends by the end of what it reads: a moment after the service. */
-function endOfAllOn(dataDir: string): Promise<void> {
+/** Its parts have ended before it; what holds its data folder ends by the end of what it reads, a moment after. */
+function endOfAll(service: RunningService): Promise<void> {
+  expect(service.children()).toEqual([]);
+  return nothingRunsOn(service.dataDir);
+}
+
+function nothingRunsOn(dataDir: string): Promise<void> {
   return eventually(() => processesOn(dataDir).length === 0, 'nothing runs on the data folder');
 }

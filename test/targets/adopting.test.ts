@@ -30,6 +30,19 @@ test('an adopted job is looked at until it has its result', async () => {
   expect(readdirSync(bench.asyncDir).sort()).toEqual([good, bad].sort());
 });
 
+test('a module without an answer has no rc; Ansible’s wrappers tell that in several ways', async () => {
+  await using bench = await StockBench.open();
+  const rcOf = async (content: object) => {
+    writeFileSync(path.join(bench.asyncDir, 'j1.1'), JSON.stringify(content));
+    return (await bench.look('j1.1')).result.rc;
+  };
+  const unanswered = { cmd: 'x', msg: 'No start of json char found', stderr: '', ansible_job_id: 'j1.1' };
+  expect(await rcOf({ ...unanswered, failed: true, data: 'Traceback' })).toBeNull();
+  expect(await rcOf({ ...unanswered, failed: 1, outdata: '' })).toBeNull();
+  expect(await rcOf({ ...unanswered, failed: true, data: 'its own', rc: 2 })).toBe(2);
+  expect(await rcOf({ failed: true, cmd: 'x', data: 'its own', msg: 'no' })).toBe(1);
+});
+
 test('what an adopted job printed is brought part by part; what says no output is shown as it is', async () => {
   await using bench = await StockBench.open();
   const part = (text: string, from: number, size: number) => ({ size, from, length: text.length, data: btoa(text) });

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../ansible/bench.js';
 import { canTrace } from '../ansible/crash-points.js';
-import { asNobody, isRoot, run, TaskBench } from './bench.js';
+import { asNobody, isRoot, kill, run, TaskBench } from './bench.js';
 
 const failure = { state: 'finished', result: { failed: true, changed: true, rc: null, cause: null } };
 
@@ -165,6 +165,19 @@ test('what a command prints is readable while it runs, from any offset on, and n
   bench.letGo();
   await bench.ended(task);
   expect(await part({ stdout: 10, chunk: 100 })).toEqual([13, 10, 'end']);
+});
+
+test('with a copier that was killed it is not said how much was printed, for some may be missing', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew({ shell: `echo before; ${bench.untilLetGo}; echo after` });
+  const { supervisor, ansible } = bench.record(task, 'claim.1');
+  const watching = () => bench.members(task).filter(({ command }) => command.includes('async_wrapper'));
+  const copier = watching().find(({ pid }) => ![supervisor.pid, ansible.pid].includes(pid))!.pid;
+  await kill(copier);
+  await until('another one', () => watching().filter(({ pid }) => pid !== copier).length === 3);
+  bench.letGo();
+  const { result } = await bench.ended(task);
+  expect(result).toMatchObject({ rc: 0, stdout_bytes: null, storage: null });
 });
 
 test('a daemon that a command leaves behind holds nothing up, is listed, and lives on with its output dropped', async () => {

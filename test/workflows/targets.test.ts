@@ -48,12 +48,16 @@ interface Script {
   canceled?: string[];
   /** By host: how each attempt ends; successful if not said. */
   fails?: Record<string, FailureKind[]>;
+  /** Of what fails. */
+  rc?: number | null;
   /** Called when the first part of an attempt is watched; resolves when that may end. */
   meanwhile?: (handle: {
     cancel: () => Promise<unknown>;
     signal: (name: string, argument?: object) => Promise<void>;
     closed: Promise<unknown>;
     memo: () => Promise<Partial<JobMemo>>;
+    /** Resolves when it is being ended somewhere. */
+    ending: () => Promise<unknown>;
   }) => Promise<void>;
 }
 
@@ -72,6 +76,7 @@ async function runWith({
   node = null,
   never = [],
   fails = {},
+  rc = null,
   away = [],
   canceled = [],
   waiting,
@@ -109,13 +114,14 @@ async function runWith({
         told = true;
         const handle = environment.client.workflow.getHandle(workflowId);
         const signal = (name: string, argument?: object): Promise<void> => handle.signal(name, argument);
-        await meanwhile({ cancel: () => handle.cancel(), signal, closed: isClosed, memo });
+        const ending = () => until('an end', () => seen.ended.length > 0);
+        await meanwhile({ cancel: () => handle.cancel(), signal, closed: isClosed, memo, ending });
       }
       const at = new Date(await environment.currentTimeMs()).toISOString();
       const ofHost = (host: string): TargetResult =>
         canceled.includes(host)
           ? { ...resultOf(undefined, at), status: 'canceled', rc: null }
-          : resultOf(fails[host]?.[attempt - 1], at);
+          : resultOf(fails[host]?.[attempt - 1], at, rc);
       return Object.fromEntries(hosts.map((host) => [host, ofHost(host)]));
     },
     endTargets: ({ places }: TargetsRef): Promise<void> => {
@@ -143,8 +149,8 @@ async function runWith({
   return seen;
 }
 
-function resultOf(kind: FailureKind | undefined, at: string): TargetResult {
-  const ended = { rc: kind === undefined ? 0 : null, changed: true, ansible_job_id: 'j1.1', message: null };
+function resultOf(kind: FailureKind | undefined, at: string, rc: number | null = null): TargetResult {
+  const ended = { rc: kind === undefined ? 0 : rc, changed: true, ansible_job_id: 'j1.1', message: null };
   const failure = kind === undefined ? null : { kind, message: kind };
   return { status: kind === undefined ? 'successful' : 'failed', failure, ...ended, started_at: at, finished_at: at };
 }
@@ -238,15 +244,23 @@ it('an adopted job is left as it is by a cancel, unless it is told to kill it', 
     },
   });
   expect(killed.ended.sort()).toEqual(['a', 'b', 'c']);
-  const unanswered = await runWith({
-    spec,
-    fails: { a: ['exit'] },
-    meanwhile: async ({ cancel, signal }) => {
-      await signal('kill');
-      await cancel();
-    },
+  const failing = (rc: number | null) =>
+    runWith({
+      spec,
+      fails: { a: ['exit'] },
+      rc,
+      meanwhile: async ({ cancel, signal, ending }) => {
+        await signal('kill');
+        await cancel();
+        await ending();
+      },
+    });
+  // The one gave no answer.
+  expect(await failing(null)).toMatchObject({
+    status: 'CANCELLED',
+    outcome: { targets: { a: { status: 'canceled' } } },
   });
-  expect(unanswered).toMatchObject({ status: 'CANCELLED', outcome: { targets: { a: { status: 'canceled' } } } });
+  expect(await failing(3)).toMatchObject({ status: 'FAILED', outcome: { failure: { kind: 'exit' } } });
 });
 
 it('with a node that is given up goes what that alone can watch, and nothing else', async () => {

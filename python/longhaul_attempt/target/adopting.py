@@ -27,7 +27,7 @@ STARTED, MODULE, WRAPPER = range(3)
 #: For so long a module may tell what became of what it had started, and the wrapper, which looks every 5 seconds and tidies up,
 #: what became of the module; and for no more than these shares of the time that is left until KILL.
 TELLING_SECONDS = 6
-TELLING_SHARES = {MODULE: 0.5, WRAPPER: 0.9}
+TELLING_SHARES = {MODULE: 0.4, WRAPPER: 0.9}
 LARGEST_BYTES = 256 * 1024 * 1024
 
 
@@ -61,8 +61,8 @@ def end(job, grace, snapshot):
     members = _Members(job, snapshot)
     until = time.monotonic() + float(grace)
     told = set()
-    asked = seen = MODULE
-    spared_until = 0
+    asked = MODULE
+    spared_until = {}
     while True:
         found = members.now()
         now = time.monotonic()
@@ -74,10 +74,8 @@ def end(job, grace, snapshot):
                 processes.send(process, signal.SIGKILL)
         else:
             whose, those = members.to_ask(found, told)
-            if whose != seen:
-                seen = whose
-                spared_until = now + min(TELLING_SECONDS, (until - now) * TELLING_SHARES.get(whose, 0))
-            if whose <= asked or now >= spared_until:
+            spared_until.setdefault(whose, now + min(TELLING_SECONDS, (until - now) * TELLING_SHARES.get(whose, 0)))
+            if whose <= asked or now >= spared_until[whose]:
                 asked = whose
                 for process in those:
                     if process.key not in told:

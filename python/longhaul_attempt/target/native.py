@@ -25,7 +25,8 @@ def is_final(content):
 
 def is_unanswered(content):
     """Whether Ansible's wrapper says that the module ended without an answer: then it has what that printed instead."""
-    return content.get("failed") is True and "cmd" in content and not {"data", "outdata"}.isdisjoint(content)
+    is_its_own = {"cmd", "ansible_job_id"} <= set(content) and not {"data", "outdata"}.isdisjoint(content)
+    return is_its_own and bool(content.get("failed")) and "rc" not in content
 
 
 def write(folder, job_id, content):

@@ -20,6 +20,7 @@ export async function untilClosed(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<boolean> {
+  if (waitMs <= 0) return false;
   const until = Date.now() + waitMs;
   const overdue = new AbortController();
   const timer = setTimeout(() => overdue.abort(), waitMs);

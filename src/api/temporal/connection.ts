@@ -74,6 +74,7 @@ export class Temporal {
   ): Promise<T> {
     const until = Date.now() + timeoutMs;
     const send = (): Promise<T> => request(this.#connection.workflowService, this.#connection.operatorService);
+    const isAborted = (): boolean => signal?.aborted === true;
     const withSignal = signal === undefined ? send : (): Promise<T> => this.#abortable(signal, send);
     for (;;) {
       try {
@@ -81,8 +82,9 @@ export class Temporal {
       } catch (error) {
         const isWorthRepeating =
           isGrpcServiceError(error) && isRetryableError(error) && Date.now() + retryPauseMs < until;
-        if (signal?.aborted === true || !isWorthRepeating) throw isAway(error) ? temporalUnavailable(error) : error;
+        if (isAborted() || !isWorthRepeating) throw isAway(error) ? temporalUnavailable(error) : error;
         await delay(retryPauseMs);
+        if (isAborted()) throw isAway(error) ? temporalUnavailable(error) : error;
       }
     }
   }
