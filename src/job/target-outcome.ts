@@ -49,7 +49,10 @@ export function hostsToRetry(targets: Record<string, TargetResult>, kinds: reado
     : [];
 }
 
-/** What somebody else started has no record of its own that it was ended on request: its death by a signal, or without an answer, is that. @param asked RFC 3339 */
+/**
+ * What somebody else started has no record of its own that it was ended on request: its death by a signal, or without an answer, is that.
+ * @param asked when that was asked for, RFC 3339
+ */
 export function endedByCancel(targets: Record<string, TargetResult>, asked: string): Record<string, TargetResult> {
   const died: FailureKind[] = ['killed', 'orphaned', 'lost'];
   return Object.fromEntries(

@@ -3,7 +3,7 @@ import { workflowIdOf, type JobName } from '../../job/names.js';
 import { Problem } from '../problem.js';
 import { grpc, hasGrpcCode, type Temporal } from './connection.js';
 
-/** For so long before a call's deadline Temporal doesn't wait any more, but answers at once that there is nothing new. */
+/** Temporal waits until a second before a call's deadline, and from then on answers at once that there is nothing new. Twice that. */
 const unpolledMs = 2000;
 const { HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT } = proto.temporal.api.enums.v1.HistoryEventFilterType;
 

@@ -82,9 +82,10 @@ export class Temporal {
       } catch (error) {
         const isWorthRepeating =
           isGrpcServiceError(error) && isRetryableError(error) && Date.now() + retryPauseMs < until;
-        if (isAborted() || !isWorthRepeating) throw isAway(error) ? temporalUnavailable(error) : error;
+        const told = isAway(error) ? temporalUnavailable(error) : error;
+        if (isAborted() || !isWorthRepeating) throw told;
         await delay(retryPauseMs);
-        if (isAborted()) throw isAway(error) ? temporalUnavailable(error) : error;
+        if (isAborted()) throw told;
       }
     }
   }
