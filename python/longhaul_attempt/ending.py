@@ -11,10 +11,13 @@ from . import evidence, processes
 
 #: How much longer than the grace the supervisor may take before it is passed over.
 SUPERVISOR_EXTRA_SECONDS = processes.VERIFY_SECONDS + 2
+#: Causes that nobody asks for: what a look has found, of what left neither a process nor a result.
+VERDICTS = ("lost", "orphaned")
 
 
 def end(folder, marker, cause, grace, reason="", snapshot=processes.Snapshot):
-    """End the attempt in `folder`. cause: cancel | terminated | timeout | lost | launch; grace: seconds from TERM to KILL.
+    """End the attempt in `folder`. cause: cancel | terminated | timeout | launch, or one of VERDICTS; grace: seconds
+    from TERM to KILL.
 
     Returns {"left": [{pid, command}], "unknown": str|None}: what could not be killed or inspected. With nothing left,
     a void claim or a result is on disk, unless the folder is gone. With `launch` only the claim is taken, if it is
@@ -25,7 +28,7 @@ def end(folder, marker, cause, grace, reason="", snapshot=processes.Snapshot):
     ended = None if gone else _over_already(folder) or _void(folder, marker, cause, reason)
     if ended == "naturally" or (ended is None and cause == "launch"):
         return {"left": [], "unknown": None}
-    if ended is None and not gone and cause != "lost":
+    if ended is None and not gone and cause not in VERDICTS:
         evidence.publish(folder, "cause.json", {"cause": cause, "reason": reason, "at": time.time()})
     attempt = processes.Attempt.read(folder, marker)
     attempt.snapshot = snapshot
@@ -66,7 +69,8 @@ def _void(folder, marker, cause, reason):
             return "void"
         if number and not _never_began(folder, marker, claim):
             return None
-        record = {"void": True, "cause": cause, "reason": reason, "at": time.time()}
+        # What never began is not orphaned, whatever has become of its records since a look at them.
+        record = {"void": True, "cause": "lost" if cause in VERDICTS else cause, "reason": reason, "at": time.time()}
         if evidence.publish(folder, "claim.%d" % (number + 1), record):
             return "void"
 
@@ -106,6 +110,12 @@ def _conclude(folder, marker, cause, reason):
     if _void(folder, marker, cause, reason) == "void":
         return
     # The first cause wins: what somebody else ends at this moment is found dead, and was not lost.
-    known = evidence.readable(folder, "cause.json") or {"cause": None if cause == "lost" else cause}
-    record = {"rc": None, "signal": None, "by": "worker", "cause": known["cause"], "at": time.time()}
-    evidence.publish(folder, "result.json", {**record, "lost": reason if known["cause"] is None else None})
+    known = evidence.readable(folder, "cause.json")
+    record = {"rc": None, "signal": None, "by": "worker", "cause": None, "lost": None, "at": time.time()}
+    if known is not None:
+        record["cause"] = known["cause"]
+    elif cause in VERDICTS:
+        record.update(lost=reason, verdict=cause)
+    else:
+        record["cause"] = cause
+    evidence.publish(folder, "result.json", record)

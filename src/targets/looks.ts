@@ -6,6 +6,9 @@ import { LeftProcess } from '../job/outcome.js';
 /** New bytes of what a job prints. */
 const Part = z.object({ size: z.int(), from: z.int(), data: z.base64() });
 
+/** Of what left neither a process nor a result. */
+const Verdict = z.enum(['lost', 'orphaned']);
+
 const Result = z.object({
   rc: z.int().nullable(),
   signal: z.int().nullable(),
@@ -15,6 +18,7 @@ const Result = z.object({
   changed: z.boolean().nullable().optional().catch(undefined),
   msg: z.string().nullable().optional().catch(undefined),
   lost: z.string().nullable().optional().catch(undefined),
+  verdict: Verdict.optional().catch(undefined),
   launch: z.string().optional().catch(undefined),
   storage: z.object({ lost_bytes: z.int(), reason: z.string().nullable() }).nullable().optional().catch(undefined),
   leftovers: z.array(LeftProcess).optional().catch(undefined),
@@ -44,7 +48,7 @@ const Look = z.discriminatedUnion('state', [
     ...output,
   }),
   z.object({ state: z.literal('finished'), ...times, result: Result, ...output }),
-  z.object({ state: z.literal('gone'), ...times, kind: z.enum(['lost', 'orphaned']), why: z.string(), ...output }),
+  z.object({ state: z.literal('gone'), ...times, kind: Verdict, why: z.string(), ...output }),
 ]);
 export type Look = z.infer<typeof Look> | { state: 'unreadable'; why: string };
 

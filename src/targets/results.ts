@@ -55,10 +55,10 @@ export function timeOf(seconds: number | null): string | null {
 }
 
 function failureOf(result: TaskResult): Failure | null {
-  const { rc, signal, cause, launch, lost, storage, msg } = result;
+  const { rc, signal, cause, launch, lost, verdict = 'lost', storage, msg } = result;
   if (launch !== undefined) return { kind: 'launch', message: `It could not be started: ${launch}` };
   if (cause === 'timeout') return { kind: 'timed_out', message: 'its timeout passed; its processes were killed' };
-  if (typeof lost === 'string') return { kind: 'lost', message: lost };
+  if (typeof lost === 'string') return { kind: verdict, message: lost };
   if (storage != null)
     return {
       kind: 'storage',

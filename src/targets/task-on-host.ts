@@ -261,7 +261,7 @@ class Watcher {
 
   /** It started, and neither a process nor a result is left of it: stragglers are ended, and that is put on record. */
   private async conclude(look: Extract<Look, { state: 'gone' }>): Promise<void> {
-    if ('dir' in this.task.place) await this.end('lost', look.why);
+    if ('dir' in this.task.place) await this.end(look.kind, look.why);
     const known = { ansible_job_id: look.job_id, started_at: this.startOf(look.started_at) };
     // Whoever started what was adopted may remove its file at any time.
     this.settle(this.ended ?? this.known ?? failed({ kind: look.kind, message: look.why }, known));

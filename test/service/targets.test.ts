@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { needsSshd } from '../targets/sshd.js';
 import { also } from './chaos.js';
-import { signal, until, whileFrozen } from './processes.js';
+import { carrying, signal, until, whileFrozen } from './processes.js';
 import { TargetService } from './target-service.js';
 
 let targets: TargetService;
@@ -61,6 +62,27 @@ needsSshd('a task', () => {
       signal(await targets.pidOf(name), 'SIGTERM');
       const ended = await targets.service.ended(job.job_id);
       expect(ended).toMatchObject({ failure: { kind: 'killed', signal: 15 }, result: { rc: -15 } });
+    });
+
+    test('of which all is killed, with what watched it there, is orphaned, also if others end meanwhile', async () => {
+      const names = Array.from({ length: 8 }, (_, index) => `orphan-${connection}-${index}`);
+      const command = (name: string): string =>
+        `echo $LONGHAUL_TASK > ${targets.targets.folder}/${name}.id; ${targets.sleeper(name)}`;
+      const jobs = await Promise.all(
+        names.map((name) => targets.submit({ command: command(name), hosts: host, name })),
+      );
+      for (const [index, { job_id }] of jobs.entries()) {
+        await targets.pidOf(names[index]!);
+        await targets.runsOn(job_id as string, host);
+      }
+      for (const name of names) {
+        const id = readFileSync(path.join(targets.targets.folder, `${name}.id`), 'utf8').trim();
+        const own = carrying(`LONGHAUL_TASK=${id}`);
+        for (const kill of ['SIGSTOP', 'SIGKILL'] as const) for (const { pid } of own) signal(pid, kill);
+        await delay(200);
+      }
+      const ended = await Promise.all(jobs.map(({ job_id }) => targets.service.ended(job_id as string)));
+      expect(ended.map(({ failure }) => failure?.kind)).toEqual(names.map(() => 'orphaned'));
     });
 
     test('that is canceled leaves nothing alive, nor what left its session and ignores signals', async () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { resultOfFinished } from '../../src/targets/results.js';
 import { until } from '../ansible/bench.js';
 import { canTrace } from '../ansible/crash-points.js';
 import { asNobody, isRoot, kill, run, TaskBench } from './bench.js';
@@ -128,6 +129,12 @@ test('kill -9 of A, of S, of the command: its true end is on record; of A and S:
     });
   for (const index of [2, 3])
     expect(seen[index]).toMatchObject({ state: 'gone', kind: 'orphaned', job_id: expect.any(String) as string });
+  // What a look has found stays so on record.
+  for (const [index, verdict] of [[2, 'orphaned'] as const, [3, 'lost'] as const]) {
+    await bench.end(tasks[index]!, verdict);
+    const recorded = resultOfFinished(await bench.look(tasks[index]!));
+    expect(recorded.failure).toEqual({ kind: verdict, message: 'asked to' });
+  }
   expect(seen[4]).toMatchObject({ state: 'finished', result: { rc: null, signal: 9 } });
   for (const task of tasks.slice(0, 4)) {
     await bench.allGone(task);

@@ -8,7 +8,7 @@ from .. import evidence, processes
 from . import adopting, folders, modules, native
 
 STACK_BYTES = 512 * 1024
-CAUSES = (*evidence.CAUSES, "lost", "launch")
+CAUSES = (*evidence.CAUSES, *attempts.VERDICTS, "launch")
 
 
 def end(jobs):
