@@ -6,7 +6,7 @@ import { notStarted } from '../job/progress.js';
 import { isGivenUp } from '../job/target-outcome.js';
 import type { Launch, LookedAt, TargetCalls, ToEnd } from './calls.js';
 import type { AdoptedPlace, OwnPlace, TargetHost } from './host.js';
-import type { EndedJob, Look } from './looks.js';
+import type { EndedJob, Look, TaskResult } from './looks.js';
 import type { HostOutput } from './output.js';
 import { failed, resultOfFinished, resultOfVoid, timeOf } from './results.js';
 import type { Watches } from './watches.js';
@@ -127,8 +127,12 @@ class Watcher {
   private unlaunchedSince: number | null = null;
   /** How it ended, while its output is still copied. */
   private ended: TargetResult | null = null;
+  /** Whether nothing is left of what was cut short. */
+  private isCleared = false;
   /** How an earlier watcher saw that it ended. */
   private readonly known: TargetResult | null;
+  /** That an earlier watcher had waited for its host long enough. */
+  private readonly givenUp: TargetResult | null;
 
   constructor(
     private readonly tools: TargetTools,
@@ -139,7 +143,9 @@ class Watcher {
     this.since = task.since;
     this.standing = task.before;
     const { result } = task.before;
-    this.known = result.finished_at === null || isGivenUp(result) ? null : result;
+    const ended = result.finished_at === null ? null : result;
+    this.givenUp = ended !== null && isGivenUp(ended) ? ended : null;
+    this.known = this.givenUp === null ? ended : null;
     this.result = new Promise((resolve, reject) => {
       this.settle = resolve;
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
@@ -158,6 +164,7 @@ class Watcher {
   }
 
   unseen(reason: string, isReached = false): void {
+    if (this.givenUp !== null) return this.settle(this.givenUp);
     const { unclearSince } = this.standing;
     const since = this.standing.unreachableSince ?? Date.now();
     if (this.known !== null && Date.now() - since >= goneMs) return this.settle(this.known);
@@ -195,7 +202,7 @@ class Watcher {
       case 'gone':
         return this.twice(look.state, () => this.conclude(look));
       case 'absent':
-        return this.twice(look.state, () => this.concludeAbsent());
+        return this.twice(look.state, () => this.concludeAbsent(look));
       case 'void':
         return this.settle(resultOfVoid(look));
       case 'finished':
@@ -218,9 +225,28 @@ class Watcher {
 
   private finished(look: Extract<Look, { state: 'finished' }>): void {
     this.suspected = null;
+    this.ended = this.endOf(look);
+    if (this.mayHaveLeft(look.result) && !this.isCleared) return this.act(() => this.clear());
+    if (this.task.output.isWhole(look.result)) return this.settle(this.ended);
+    this.tell(this.ended);
+  }
+
+  /** What was seen of its end before tells more than a record that nothing was left to tell. */
+  private endOf(look: Extract<Look, { state: 'finished' }>): TargetResult {
+    const before = this.ended ?? this.known;
+    if (before !== null && typeof look.result.lost === 'string') return before;
     const result = resultOfFinished(look);
-    this.ended = { ...result, started_at: result.started_at ?? this.standing.result.started_at };
-    if (this.task.output.isWhole(look.result)) this.settle(this.ended);
+    return { ...result, started_at: result.started_at ?? this.standing.result.started_at };
+  }
+
+  /** Whether it was cut short, and its supervisor may have been killed before it had ended the rest (R10). A cancel sees to that itself. */
+  private mayHaveLeft({ cause, signal }: TaskResult): boolean {
+    return 'dir' in this.task.place && (cause === 'timeout' || (cause === null && signal !== null));
+  }
+
+  private async clear(): Promise<void> {
+    await this.end('lost', '');
+    this.isCleared = true;
   }
 
   /** Of what was adopted only its processes tell, while it has any, and by the clock of each look. */
@@ -259,17 +285,19 @@ class Watcher {
     return this.end('launch', `no launch was answered since ${since}: ${reason}`);
   }
 
-  /** It started, and neither a process nor a result is left of it: stragglers are ended, and that is put on record. */
+  /** It started, and neither a process nor a result is left of it: stragglers are ended, and that is put on record, which has the verdict. */
   private async conclude(look: Extract<Look, { state: 'gone' }>): Promise<void> {
-    if ('dir' in this.task.place) await this.end(look.kind, look.why);
+    if ('dir' in this.task.place) return this.end(look.kind, look.why);
     const known = { ansible_job_id: look.job_id, started_at: this.startOf(look.started_at) };
     // Whoever started what was adopted may remove its file at any time.
     this.settle(this.ended ?? this.known ?? failed({ kind: look.kind, message: look.why }, known));
   }
 
-  private async concludeAbsent(): Promise<void> {
+  private async concludeAbsent({ machine }: Extract<Look, { state: 'absent' }>): Promise<void> {
     const why = 'its folder on the host is gone, with all that told whether it ran';
     await this.end('lost', why);
+    // Its folder is there, and has a verdict now.
+    if (machine === undefined) return;
     this.settle(this.ended ?? this.known ?? failed({ kind: 'lost', message: why }));
   }
 

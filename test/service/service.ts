@@ -291,6 +291,7 @@ export class Service {
           pid !== process.pid &&
           (environment.includes(`DATA_DIR=${this.dataDir}`) ||
             environment.includes(`PLAYBOOKS_DIR=${this.playbooksDir}`) ||
+            environment.includes(`TMPDIR=${this.folder}/tmp`) ||
             command.includes(this.folder)),
       );
     const left = ours().filter(({ command }) => Object.values(commandOf).some((part) => command.includes(part)));

@@ -99,7 +99,10 @@ export class TargetService {
   }
 
   async destroy(): Promise<void> {
-    await this.service.destroy();
-    await this.targets[Symbol.asyncDispose]();
+    try {
+      await this.service.destroy();
+    } finally {
+      await this.targets[Symbol.asyncDispose]();
+    }
   }
 }

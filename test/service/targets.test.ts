@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -18,6 +18,14 @@ needsSshd('a task', () => {
   describe.each(['ssh', 'local'] as const)('over a %s connection', (connection) => {
     const test = connection === 'ssh' ? it : also;
     const host = connection === 'ssh' ? 'ssh-1' : 'here';
+    const idFile = (name: string): string => path.join(targets.targets.folder, `${name}.id`);
+    const recordsOf = (name: string): string =>
+      path.join(targets.targets.folder, 'tasks', readFileSync(idFile(name), 'utf8').trim());
+    const recordOf = (name: string, record: string) =>
+      JSON.parse(readFileSync(path.join(recordsOf(name), record), 'utf8')) as Record<string, any>;
+    /** With a process that leaves its session and ignores signals. */
+    const stubborn = (name: string): string =>
+      `echo $LONGHAUL_TASK > ${idFile(name)}; setsid sh -c 'trap "" TERM; ${targets.sleeper(name)}' & wait`;
 
     it('runs a command once, shows how it stands, and keeps what it printed', async () => {
       const name = `first-${connection}`;
@@ -66,29 +74,52 @@ needsSshd('a task', () => {
 
     test('of which all is killed, with what watched it there, is orphaned, also if others end meanwhile', async () => {
       const names = Array.from({ length: 8 }, (_, index) => `orphan-${connection}-${index}`);
-      const command = (name: string): string =>
-        `echo $LONGHAUL_TASK > ${targets.targets.folder}/${name}.id; ${targets.sleeper(name)}`;
       const jobs = await Promise.all(
-        names.map((name) => targets.submit({ command: command(name), hosts: host, name })),
+        names.map((name) => targets.submit({ command: stubborn(name), hosts: host, name })),
       );
       for (const [index, { job_id }] of jobs.entries()) {
         await targets.pidOf(names[index]!);
         await targets.runsOn(job_id as string, host);
       }
       for (const name of names) {
-        const id = readFileSync(path.join(targets.targets.folder, `${name}.id`), 'utf8').trim();
-        const own = carrying(`LONGHAUL_TASK=${id}`);
+        const own = carrying(`LONGHAUL_TASK=${path.basename(recordsOf(name))}`);
         for (const kill of ['SIGSTOP', 'SIGKILL'] as const) for (const { pid } of own) signal(pid, kill);
         await delay(200);
       }
       const ended = await Promise.all(jobs.map(({ job_id }) => targets.service.ended(job_id as string)));
       expect(ended.map(({ failure }) => failure?.kind)).toEqual(names.map(() => 'orphaned'));
+      for (const name of names) expect(recordOf(name, 'result.json')).toMatchObject({ verdict: 'orphaned' });
+    });
+
+    test('that is canceled when nothing watches it there any more is canceled, not orphaned', async () => {
+      const name = `unwatched-${connection}`;
+      const job = await targets.submit({ command: stubborn(name), hosts: host, name });
+      const pid = await targets.pidOf(name);
+      await targets.runsOn(job.job_id, host);
+      const { supervisor, ansible } = recordOf(name, 'claim.1');
+      for (const watching of [ansible, supervisor]) signal(watching.pid as number, 'SIGKILL');
+      await until('that to be seen', async () =>
+        /both that watched it are gone/.test((await targets.service.job(job.job_id)).hosts[host].message ?? ''),
+      );
+      await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`, {});
+      expect(await targets.service.ended(job.job_id)).toMatchObject({ status: 'canceled' });
+      expect(targets.isAlive(pid)).toBe(false);
+    });
+
+    test('that takes longer than its timeout leaves nothing, also if its supervisor is killed while it ends the rest', async () => {
+      const name = `late-unwatched-${connection}`;
+      const job = await targets.submit({ command: stubborn(name), hosts: host, name, timeout: 3 });
+      const pid = await targets.pidOf(name);
+      await until('the end of its command', () => existsSync(path.join(recordsOf(name), 'result.json')));
+      signal(recordOf(name, 'claim.1').supervisor.pid as number, 'SIGKILL');
+      expect(targets.isAlive(pid)).toBe(true);
+      expect(await targets.service.ended(job.job_id)).toMatchObject({ failure: { kind: 'timed_out' } });
+      expect(targets.isAlive(pid)).toBe(false);
     });
 
     test('that is canceled leaves nothing alive, nor what left its session and ignores signals', async () => {
       const name = `canceled-${connection}`;
-      const stubborn = `setsid sh -c 'trap "" TERM; ${targets.sleeper(name)}' & wait`;
-      const job = await targets.submit({ command: stubborn, hosts: host, name });
+      const job = await targets.submit({ command: stubborn(name), hosts: host, name });
       const pid = await targets.pidOf(name);
       await whileFrozen(targets.service.processesOf('worker'), async () => {
         const answer = await targets.service.post(`/api/v1/jobs/${job.job_id}/cancel`, { reason: 'enough' });
