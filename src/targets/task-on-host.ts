@@ -132,7 +132,7 @@ class Watcher {
   /** How an earlier watcher saw that it ended. */
   private readonly known: TargetResult | null;
   /** That an earlier watcher had waited for its host long enough. */
-  private readonly givenUp: TargetResult | null;
+  private givenUp: TargetResult | null;
 
   constructor(
     private readonly tools: TargetTools,
@@ -184,6 +184,7 @@ class Watcher {
   async seen(look: Look): Promise<void> {
     const { place } = this.task;
     if (look.state === 'absent' && isAnother(place, look.machine)) return this.unseen(anotherAnswers);
+    this.givenUp = null;
     const { result, unreachableSince, unclearSince } = this.standing;
     if (unreachableSince !== null) this.tell({ ...result, message: null }, { unclearSince });
     if ('stdout' in look || 'stderr' in look) await this.task.output.take(look);
@@ -204,7 +205,7 @@ class Watcher {
       case 'absent':
         return this.twice(look.state, () => this.concludeAbsent(look));
       case 'void':
-        return this.settle(resultOfVoid(look));
+        return this.settle(this.ended ?? this.known ?? this.endOfVoid(look));
       case 'finished':
         return this.finished(look);
     }
@@ -213,6 +214,9 @@ class Watcher {
   private running(look: Extract<Look, { state: 'running' }>): void {
     const { started_at, job_id, message, supervised } = look;
     this.suspected = null;
+    // What lives on after its end, and after its records, is not the job.
+    const ended = this.ended ?? this.known;
+    if (ended !== null) return this.settle(ended);
     const known = { ansible_job_id: job_id, started_at: this.startOf(started_at) };
     this.tell({ ...notStarted, ...known, status: 'running', message }, this.clarityOf(look));
     if (this.isOverdue(started_at, supervised === true)) this.act(() => this.timeOut());
@@ -225,10 +229,9 @@ class Watcher {
 
   private finished(look: Extract<Look, { state: 'finished' }>): void {
     this.suspected = null;
+    if (this.mayHaveLeft(look.result) && !this.isCleared) return this.act(() => this.clear(look.result));
     this.ended = this.endOf(look);
-    if (this.mayHaveLeft(look.result) && !this.isCleared) return this.act(() => this.clear());
-    if (this.task.output.isWhole(look.result)) return this.settle(this.ended);
-    this.tell(this.ended);
+    if (this.task.output.isWhole(look.result)) this.settle(this.ended);
   }
 
   /** What was seen of its end before tells more than a record that nothing was left to tell. */
@@ -239,13 +242,26 @@ class Watcher {
     return { ...result, started_at: result.started_at ?? this.standing.result.started_at };
   }
 
-  /** Whether it was cut short, and its supervisor may have been killed before it had ended the rest (R10). A cancel sees to that itself. */
+  /** Nothing was started, or nothing is left that tells of it. */
+  private endOfVoid(look: Extract<Look, { state: 'void' }>): TargetResult {
+    const { result } = this.standing;
+    if (look.cause !== 'lost' || result.started_at === null) return resultOfVoid(look);
+    return failed({ kind: 'lost', message: look.reason }, result);
+  }
+
+  /** Whether it was cut short, and its supervisor may have been killed before it had ended the rest. Whoever cancels sees to that. */
   private mayHaveLeft({ cause, signal }: TaskResult): boolean {
     return 'dir' in this.task.place && (cause === 'timeout' || (cause === null && signal !== null));
   }
 
-  private async clear(): Promise<void> {
-    await this.end('lost', '');
+  /** Only a timeout waits where nobody can see whether something is left (R10). */
+  private async clear({ cause }: TaskResult): Promise<void> {
+    try {
+      await this.end('lost', 'the record of how it ended is gone');
+    } catch (error) {
+      if (cause === 'timeout' || !(error instanceof UnclearEndError) || this.signal.aborted) throw error;
+      this.tools.log.warn({ err: error, host: this.task.host.host }, 'a killed job may have left something');
+    }
     this.isCleared = true;
   }
 
@@ -294,7 +310,7 @@ class Watcher {
   }
 
   private async concludeAbsent({ machine }: Extract<Look, { state: 'absent' }>): Promise<void> {
-    const why = 'its folder on the host is gone, with all that told whether it ran';
+    const why = 'its records on the host are gone, with all that told whether it ran';
     await this.end('lost', why);
     // Its folder is there, and has a verdict now.
     if (machine === undefined) return;
@@ -318,15 +334,17 @@ class Watcher {
     if (this.isActing) return;
     this.isActing = true;
     void action()
+      .then(() => this.tools.watches.soon(this.task.host))
       .catch((error: unknown) => {
         if (this.signal.aborted) return;
         this.tools.log.warn({ err: error, host: this.task.host.host }, 'a job on a host is held up; trying again');
-        const { result, ...since } = this.standing;
+        const { result, unreachableSince, unclearSince } = this.standing;
+        const isUnclear = error instanceof UnclearEndError;
+        const since = { unreachableSince, unclearSince: unclearSince ?? (isUnclear ? Date.now() : null) };
         this.tell({ ...result, message: (error as Error).message }, since);
       })
       .finally(() => {
         this.isActing = false;
-        this.tools.watches.soon(this.task.host);
       });
   }
 
