@@ -77,7 +77,7 @@ def _void(folder, marker, cause, reason):
 
 def _never_began(folder, marker, claim):
     """The claimant is dead, and it had not started: processes before files."""
-    if claim == "corrupt":
+    if not isinstance(claim, dict):
         if processes.Attempt.read(folder, marker).members():
             return False
     elif processes.alive(claim.get("supervisor")) is not False or processes.alive(claim.get("ansible")) is not False:

@@ -251,10 +251,11 @@ class Attempt:
     #: Where members are looked for; those who end many attempts at once share what they see.
     snapshot = Snapshot
 
-    def __init__(self, marker, supervisor=None, ansible=None, seen=(), hidden=()):
+    def __init__(self, marker, supervisor=None, ansible=None, command=None, seen=(), hidden=()):
         self.marker = marker.encode()
         self.supervisor = supervisor
         self.ansible = ansible
+        self.command = command
         self._seen = set(seen)
         self._hidden = dict.fromkeys(hidden)
 
@@ -269,7 +270,8 @@ class Attempt:
         left = evidence.readable(folder, "left.json") or {}
         left = left if left.get("boot") == boot_id() else {}
         seen = [tuple(key) for key in left.get("seen", ())]
-        return cls(marker, claim.get("supervisor"), claim.get("ansible"), seen, left.get("hidden", ()))
+        command = evidence.readable(folder, "command.json")
+        return cls(marker, claim.get("supervisor"), claim.get("ansible"), command, seen, left.get("hidden", ()))
 
     def remember(self, folder, left):
         """Put on record who is left, for those who look after us."""
@@ -279,11 +281,11 @@ class Attempt:
     def members(self, but=()):
         """Those alive, without the pids in `but`, oldest first. The caller itself never counts."""
         now = self.snapshot()
-        claimants = [known for known in (self.supervisor, self.ansible) if known]
-        roots = {known["pid"] for known in claimants if alive(known)}
+        on_record = [known for known in (self.supervisor, self.ansible, self.command) if known]
+        roots = {known["pid"] for known in on_record if alive(known)}
         roots |= {stat.pid for stat in now.all.values() if stat.key in self._seen}
         roots |= set(now.carriers(self.marker))
-        sessions = {known["pid"] for known in claimants if self._leads(known)}
+        sessions = {known["pid"] for known in on_record if self._leads(known)}
         found = [
             stat
             for stat in now.all.values()

@@ -195,11 +195,14 @@ class Supervision:
 
     def _conclude(self, status):
         if evidence.readable(self.folder, "result.json") is None:
-            self._publish("result.json", self.record(status))
+            self.put_on_record(self.record(status))
         result = evidence.readable(self.folder, "result.json")
         self.let_go()
         if result is None or result.get("signal") is not None or result.get("cause") is not None:
             self.terminate()
+
+    def put_on_record(self, record):
+        self._publish("result.json", record)
 
     def let_go(self):
         """A has ended, and how is on record."""

@@ -42,7 +42,8 @@ const Look = z.discriminatedUnion('state', [
     state: z.literal('running'),
     ...times,
     ...unclear,
-    started_monotonic_ns: z.number().nullable().optional(),
+    /** Seconds, by its host's clock. */
+    running_for: z.number().nullable().optional(),
     supervised: z.boolean().optional(),
     message: z.string().nullable(),
     ...output,

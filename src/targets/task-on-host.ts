@@ -212,14 +212,14 @@ class Watcher {
   }
 
   private running(look: Extract<Look, { state: 'running' }>): void {
-    const { started_at, job_id, message, supervised } = look;
+    const { started_at, job_id, message } = look;
     this.suspected = null;
     // What lives on after its end, and after its records, is not the job.
     const ended = this.ended ?? this.known;
     if (ended !== null) return this.settle(ended);
     const known = { ansible_job_id: job_id, started_at: this.startOf(started_at) };
     this.tell({ ...notStarted, ...known, status: 'running', message }, this.clarityOf(look));
-    if (this.isOverdue(started_at, supervised === true)) this.act(() => this.timeOut());
+    if (this.isOverdue(look)) this.act(() => this.timeOut());
   }
 
   /** Of what can't be seen it counts that it runs (R9), until an operator says otherwise (R4). */
@@ -348,13 +348,13 @@ class Watcher {
       });
   }
 
-  private isOverdue(startedAt: number | null, supervised: boolean): boolean {
+  private isOverdue({ running_for, supervised }: Extract<Look, { state: 'running' }>): boolean {
     const { timeout, place } = this.task;
     if (timeout === null) return false;
     // Of what was adopted the time counts from its adoption.
-    const from = 'dir' in place ? (startedAt ?? Date.now() / 1000) * 1000 : this.since;
-    const extra = 'dir' in place && supervised ? 2 * this.tools.killGraceMs + secondInLineMs : 0;
-    return Date.now() - from > timeout * 1000 + extra;
+    if (!('dir' in place)) return Date.now() - this.since > timeout * 1000;
+    const extra = supervised === true ? 2 * this.tools.killGraceMs + secondInLineMs : 0;
+    return (running_for ?? 0) * 1000 > timeout * 1000 + extra;
   }
 
   private tell(result: TargetResult, since: Partial<Standing> = {}): void {

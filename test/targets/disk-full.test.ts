@@ -66,6 +66,29 @@ describeWithDisk('a full disk on a target', () => {
     expect(jobs).toEqual([{ error: { kind: 'storage', msg: expect.stringMatching(/No space left/) as string } }]);
   });
 
+  test('keeps a module from nothing that it leaves running on purpose, whose answer is larger than a record may be', async () => {
+    using disk = new SmallDisk();
+    await using bench = await TaskBench.open(path.join(disk.folder, 'tasks'));
+    const task = await bench.startModule(`#!${bench.python}
+import json, os, subprocess, time
+subprocess.Popen(['sleep', '600'], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+while not os.path.exists('${bench.goFile}'): time.sleep(0.1)
+print(json.dumps({"rc": 0, "msg": "done", "found": "x" * 30000}))
+`);
+    await bench.claimant(task, 'ansible');
+    await until('its start', () => bench.record(task, 'started') !== undefined);
+    disk.fill();
+    bench.letGo();
+    const seen = await bench.ended(task);
+    expect(seen).toMatchObject({ state: 'finished', result: { rc: 0, by: 'supervisor', cause: null } });
+    await until('its supervisor to be gone', () => bench.members(task).length === 1);
+    disk.empty();
+    expect(await bench.end(task)).toEqual({ left: [], unknown: null });
+    expect(bench.members(task)).toHaveLength(1);
+    expect(bench.native(task, seen.job_id)).toMatchObject({ rc: 0 });
+    expect(bench.native(task, seen.job_id).failed ?? false).toBe(false);
+  });
+
   test('keeps no module from answering, and its answer may be larger than what was reserved for records', async () => {
     using disk = new SmallDisk();
     await using bench = await TaskBench.open(path.join(disk.folder, 'tasks'));

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../ansible/bench.js';
@@ -56,6 +56,23 @@ ctypes.CDLL(None).pthread_exit(None)`;
   expect(await bench.look(tasks[1]!)).toMatchObject({ state: 'running', supervised: false });
   for (const task of tasks) expect(await bench.end(task)).toEqual(nothing);
   for (const pid of [watched, alone]) expect(threadsOf(pid!)).toEqual([]);
+});
+
+test('an end takes a command that hides its environment, also if S and A were killed', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew({ shell: 'exec env -i sleep 600' });
+  const command = (await bench.claimant(task, 'command'))!;
+  try {
+    await until('its sleep', () => commandOf(command).startsWith('sleep'));
+    await bench.kill(task, 'ansible');
+    await until('A to be reaped', async () => !existsSync(`/proc/${await bench.claimant(task, 'ansible')}`));
+    await bench.kill(task, 'supervisor');
+    expect(await bench.look(task)).toMatchObject({ state: 'running', supervised: false });
+    expect(await bench.end(task)).toEqual(nothing);
+    expect(commandOf(command)).toBe('');
+  } finally {
+    signal(command, 'SIGKILL');
+  }
 });
 
 test.for([
@@ -306,4 +323,13 @@ os.execvp(sys.argv[2], sys.argv[2:])`;
 /** All its threads that run, also when its first one has ended. */
 function threadsOf(pid: number): string[] {
   return existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`).filter((id) => id !== String(pid)) : [];
+}
+
+/** Its command line; empty once it is gone. */
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
 }

@@ -157,6 +157,13 @@ test('kill -9 of a module: it was killed, and what it had started is ended; of i
   expect(await bench.ended(both)).toMatchObject({ state: 'gone', kind: 'orphaned' });
 });
 
+test('what a killed command leaves is ended, and not listed as left running', async () => {
+  await using bench = await TaskBench.open();
+  const task = await bench.startNew({ shell: `setsid sleep 600 >/dev/null 2>&1 & kill -9 $$` });
+  expect(await bench.ended(task)).toMatchObject({ state: 'finished', result: { signal: 9, leftovers: [] } });
+  await bench.allGone(task);
+});
+
 test('what a command prints is readable while it runs, from any offset on, and no more than is asked for', async () => {
   await using bench = await TaskBench.open();
   const task = await bench.startNew({ shell: `printf 0123456789; ${bench.untilLetGo}; printf end` });

@@ -24,7 +24,11 @@ function finished(result: object): Look {
 }
 
 /** A watcher of a job whose host answers what it is told to. */
-async function watching({ before = {}, ends = [] }: { before?: Partial<Standing>; ends?: EndedJob[] } = {}) {
+async function watching({
+  before = {},
+  ends = [],
+  timeout = null,
+}: { before?: Partial<Standing>; ends?: EndedJob[]; timeout?: number | null } = {}) {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'longhaul-watching-'));
   const files = { stdout: path.join(folder, 'stdout'), stderr: path.join(folder, 'stderr') };
   const asked: ToEnd[] = [];
@@ -54,7 +58,7 @@ async function watching({ before = {}, ends = [] }: { before?: Partial<Standing>
     place: { dir: '/tasks/x', token: 't', local: true, machine: 'm' } as never,
     marker: 'LONGHAUL_TASK=x',
     launch: null,
-    timeout: null,
+    timeout,
     unreachableAfterMs: 3_600_000,
     before: { result: notStarted, unreachableSince: null, unclearSince: null, ...before },
     since: Date.now(),
@@ -111,6 +115,14 @@ test('a timeout counts when nothing is left; what holds it up is told, and asked
   await watched.see(look);
   expect(await watched.ended).toMatchObject({ failure: { kind: 'timed_out' } });
   expect(watched.asked).toHaveLength(3);
+});
+
+test('a timeout counts by what the host says for how long it runs, not by its clock', async () => {
+  await using watched = await watching({ timeout: 600 });
+  await watched.see({ ...running, running_for: 5, supervised: false });
+  expect(watched.asked).toEqual([]);
+  await watched.see({ ...running, running_for: 601, supervised: false });
+  expect(watched.asked).toMatchObject([{ cause: 'timeout' }]);
 });
 
 test('what a signal has ended counts also where nobody can see whether something is left', async () => {

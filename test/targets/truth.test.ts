@@ -26,6 +26,15 @@ describe('a look tells the truth', () => {
     expect(await bench.look(gone!)).toMatchObject({ state: 'absent' });
   });
 
+  test('of others is not hindered by one whose claim is removed', async () => {
+    await using bench = await TaskBench.open();
+    const [killed, other] = await bench.prepareAll([{ shell: 'kill -9 $$' }, { shell: 'exec sleep 600' }]);
+    for (const task of [killed!, other!]) await bench.start(task);
+    await bench.ended(killed!);
+    rmSync(path.join(killed!.dir, 'claim.1'));
+    expect((await bench.looks([killed!, other!])).map(({ state }) => state)).toEqual(['finished', 'running']);
+  });
+
   test('of a task whose folder, result or records are gone, empty or half-written', async () => {
     await using bench = await TaskBench.open();
     const work = { shell: `exec sleep 600` };

@@ -34,7 +34,7 @@ LARGEST_BYTES = 256 * 1024 * 1024
 def look(job, scene):
     """As of an attempt, with what it `printed` once it has ended. When it started only its processes tell, while it has any."""
     path = _path(job)
-    known = {"job_id": job["job_id"], "started_at": None, "started_monotonic_ns": None}
+    known = {"job_id": job["job_id"], "started_at": None}
     content = _read(path)
     if native.is_final(content):
         return _finished(path, content, known)

@@ -74,7 +74,8 @@ class CommandRun(supervision.Supervision):
     def _result(self, status, copied, own, by):
         copied = copied or {"pid": None, "lost_bytes": 0, "reason": None, "is_whole": False}
         cause = self.cause()
-        left = [] if cause is not None else results.leftovers(self.folder, self.plan, {*own, os.getppid(), copied["pid"]})
+        is_cut = cause is not None or results.is_killed(status)
+        left = [] if is_cut else results.leftovers(self.folder, self.plan, {*own, os.getppid(), copied["pid"]})
         storage = results.storage_of(copied["lost_bytes"], copied["reason"])
         record = results.of_command(self.folder, status, cause, by, storage, left)
         # Where the copier hangs in a write, or one was killed, nobody knows how much there is to be.
@@ -113,6 +114,9 @@ class CommandRun(supervision.Supervision):
         except ChildProcessError:
             return False
         return True
+
+    def put_on_record(self, record):
+        results.publish(self.folder, record)
 
     def record(self, status):
         return self._result(status, self._copier.finish(), {os.getpid(), self.ansible, self._command}, "supervisor")

@@ -77,9 +77,14 @@ def look_at(folder, marker, scene):
 def _is_being_ended(claim, result):
     """Whether its supervisor still ends what is left of it: it lives until nothing is."""
     is_cut = result.get("cause") is not None or result.get("signal") is not None
-    if not is_cut or claim == "corrupt" or evidence.is_void(claim):
+    if not is_cut or not _is_taken(claim):
         return False
     return processes.alive(claim["supervisor"]) is True
+
+
+def _is_taken(claim):
+    """Whether it says by whom: it may be for nobody, unreadable, or have been removed since we looked."""
+    return isinstance(claim, dict) and not evidence.is_void(claim)
 
 
 def _without_folder(marker, scene):
@@ -99,7 +104,7 @@ def _unclaimed(folder):
 
 def _by_processes(folder, claim, marker, scene):
     """(whether it lives, None if that can't be seen; whether it is supervised; what is to be said about that)."""
-    if claim == "corrupt":
+    if not _is_taken(claim):
         return scene.carries(marker), False, "its claim can't be read; found by its marker"
     supervisor, ansible = processes.alive(claim["supervisor"]), processes.alive(claim["ansible"])
     if supervisor is None or ansible is None:
@@ -150,9 +155,9 @@ def _finished(folder, claim, result):
 
 def _running(folder, claim, supervised, message, unknown=False):
     """`unknown`: it counts as running, because it can't be seen whether it does (R9)."""
-    start = {"started_at": None, "started_monotonic_ns": None, "job_id": None}
+    start = {"started_at": None, "job_id": None}
     if folder is not None:
-        start = _start(folder, claim)
+        start = {**_start(folder, claim), "running_for": _running_for(folder, claim)}
     return {"state": "running", "unknown": unknown, "supervised": supervised, "message": message, **start}
 
 
@@ -163,10 +168,10 @@ def _gone(folder, claim):
 def _why_gone(folder, claim):
     if evidence.exists(folder, "cleaned"):
         return {"kind": "lost", "why": "it was cleaned up"}
-    if claim != "corrupt" and claim["supervisor"]["boot"] != processes.boot_id():
+    if _is_taken(claim) and claim["supervisor"]["boot"] != processes.boot_id():
         return {"kind": "lost", "why": "its machine was rebooted"}
     broken = [name for name in ("started", "result.json") if evidence.read(folder, name) == "corrupt"]
-    if claim == "corrupt" or broken:
+    if not _is_taken(claim) or broken:
         return {"kind": "lost", "why": "its %s can't be read" % (broken[0] if broken else "claim")}
     return {"kind": "orphaned", "why": "it began and did not end, and nothing of it runs"}
 
@@ -175,6 +180,15 @@ def _start(folder, claim):
     started = evidence.readable(folder, "started") or {}
     return {
         "started_at": started.get("at"),
-        "started_monotonic_ns": started.get("monotonic_ns"),
         "job_id": folders.job_id_of(folder, claim),
     }
+
+
+def _running_for(folder, claim):
+    """Seconds since the start; by a clock that nobody sets, where that is known to be the one it was started by."""
+    started = evidence.readable(folder, "started")
+    if started is None:
+        return None
+    if _is_taken(claim) and claim["supervisor"]["boot"] == processes.boot_id():
+        return (time.monotonic_ns() - started.get("monotonic_ns", 0)) / 1e9
+    return time.time() - started.get("at", 0)

@@ -40,11 +40,15 @@ class ModuleRun(supervision.Supervision):
         except OSError as error:
             results.publish(self.folder, results.not_executed(self.folder, error.errno, argv[0], self.cause()))
 
+    def put_on_record(self, record):
+        results.publish(self.folder, record)
+
     def record(self, status):
         cause = self.cause()
         answer = read_answer(self.folder)
         own = {os.getpid(), self.ansible}
-        left = [] if cause is not None else results.leftovers(self.folder, self.plan, own)
+        is_cut = cause is not None or (answer is None and results.is_killed(status))
+        left = [] if is_cut else results.leftovers(self.folder, self.plan, own)
         return of_module(self.folder, answer, status, cause, "supervisor", left)
 
 

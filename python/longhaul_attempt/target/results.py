@@ -20,7 +20,7 @@ def claimants(known, call):
 
 def publish(folder, record):
     """Whether it is on record. The verdict matters more than what comes with it."""
-    small = {**record, "module": None, "leftovers": [], "msg": (record["msg"] or "")[:200] or None}
+    small = {**record, "module": _verdict_of(record["module"]), "leftovers": [], "msg": (record["msg"] or "")[:200] or None}
     for attempt in (record, small):
         try:
             evidence.publish(folder, "result.json", attempt)
@@ -45,14 +45,19 @@ def not_executed(folder, number, program, cause):
     return {**base(folder, record, "ansible", None, []), "failed": True}
 
 
+def is_killed(status):
+    """Whether that wait status is of a death by a signal: what it leaves is ended then, and not left on purpose."""
+    return status is not None and status.si_code != os.CLD_EXITED
+
+
 def of_status(status, cause):
     """rc and signal by a wait status, and in words why it ended so."""
     record = {"rc": None, "signal": None, "cause": cause, "msg": None}
-    if status is not None and status.si_code == os.CLD_EXITED:
-        record["rc"] = status.si_status
-    elif status is not None:
+    if is_killed(status):
         record["signal"] = status.si_status
         record["msg"] = "ended by signal %d" % status.si_status
+    elif status is not None:
+        record["rc"] = status.si_status
     if cause is not None:
         record["msg"] = "Timeout exceeded" if cause == "timeout" else "ended: %s" % cause
     return record
@@ -82,8 +87,11 @@ def bounded(module):
     """A module's answer as a result has it."""
     if len(json.dumps(module)) <= LARGEST_BYTES:
         return {"module": module}
-    verdict = {name: module[name] for name in ("rc", "changed", "failed") if name in module}
-    return {"module": verdict, "module_truncated": True}
+    return {"module": _verdict_of(module), "module_truncated": True}
+
+
+def _verdict_of(module):
+    return module and {name: module[name] for name in ("rc", "changed", "failed") if name in module}
 
 
 def storage_of(lost_bytes, reason):
