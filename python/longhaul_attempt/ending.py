@@ -39,7 +39,7 @@ def end(folder, marker, cause, grace, reason="", snapshot=processes.Snapshot):
     if unknown is not None:
         return {"left": [], "unknown": unknown}
     subreaper = attempt.supervisor["pid"] if processes.alive(attempt.supervisor) else None
-    left, hidden = processes.end_all(attempt, grace, subreaper)
+    left, hidden = processes.end_all(attempt, grace, subreaper, None if gone else folder)
     if left or hidden or evidence.exists(folder, "left.json"):
         attempt.remember(folder, left)
     if hidden:

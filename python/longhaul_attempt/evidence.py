@@ -6,7 +6,7 @@ claim.1, .2 ... who may start it, or that nobody may (void); only the last one c
 started         the last step before Ansible's first instruction
 cause.json      why it was ended from outside, written before the first signal
 result.json     how it ended
-left.json       what could not be killed, to be known again when it has cut its ties
+left.json       what is being ended, or could not be, to be known again when it has cut its ties
 .spare.1, .2    space reserved for the records above
 """
 
@@ -74,15 +74,15 @@ def publish(folder, name, record):
 
 
 def note(folder, name, record):
-    """Write record to folder/name, over what is there. Not evidence: it is lost where there is no space."""
+    """Write record to folder/name, over what is there. Not evidence: it is lost where it can't be written."""
     path = os.path.join(folder, name)
+    written = "%s.%d" % (path, os.getpid())
     try:
-        with open(path + ".new", "w", encoding="utf-8") as file:
+        with open(written, "w", encoding="utf-8") as file:
             json.dump(record, file)
-        os.replace(path + ".new", path)
-    except OSError as error:
-        if error.errno not in (*OUT_OF_SPACE, errno.ENOENT, errno.ENOTDIR):
-            raise
+        os.replace(written, path)
+    except OSError:
+        pass
 
 
 def replace(folder, name, record):

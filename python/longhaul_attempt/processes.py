@@ -320,10 +320,11 @@ SLOW_LOOK_SECONDS = 1.0
 VERIFY_SECONDS = 5.0
 
 
-def end_all(attempt, grace, subreaper, patience=VERIFY_SECONDS, but=(), pause=time.sleep):
+def end_all(attempt, grace, subreaper, folder, patience=VERIFY_SECONDS, but=(), pause=time.sleep):
     """TERM, and KILL after `grace` seconds, until none is left, or for `patience` seconds more (None: without end).
 
-    The subreaper, a pid or None, is spared while others live: it keeps them findable.
+    The subreaper, a pid or None, is spared while others live: it keeps them findable. `folder`: where those are put on
+    record first, for who goes on if we are killed; None if it is gone.
     Returns those that live on, and the pids of those that are hidden.
     """
     begun = time.monotonic()
@@ -333,6 +334,8 @@ def end_all(attempt, grace, subreaper, patience=VERIFY_SECONDS, but=(), pause=ti
         pids = {process.pid for process in left}
         hidden = attempt.hidden(pids | {os.getpid()} if subreaper == os.getpid() else pids, but)
         passed = time.monotonic() - begun
+        if folder is not None and (left or hidden) and not told:
+            attempt.remember(folder, left)
         if not (left or hidden) or (patience is not None and passed >= grace + patience):
             return left, set(hidden)
         number = signal.SIGTERM if passed < grace else signal.SIGKILL

@@ -221,7 +221,8 @@ class Supervision:
     def terminate(self):
         """End all but us, however long it takes: while we live, nobody gets out of sight."""
         spared = self.spared()
-        processes.end_all(self.attempt, self.plan["grace"], os.getpid(), patience=None, but=spared, pause=self._pause)
+        grace = self.plan["grace"]
+        processes.end_all(self.attempt, grace, os.getpid(), self.folder, patience=None, but=spared, pause=self._pause)
 
     def spared(self):
         """Us, and those who are still to tell the caller that we began."""

@@ -58,6 +58,24 @@ ctypes.CDLL(None).pthread_exit(None)`;
   for (const pid of [watched, alone]) expect(threadsOf(pid!)).toEqual([]);
 });
 
+test('an end goes on where a supervisor was killed: what it had seen is known, though it has cut all ties', async () => {
+  await using bench = await TaskBench.open();
+  const pidFile = path.join(bench.folder, 'apart');
+  const apart = `echo $$ > ${pidFile}; trap "" TERM; while :; do sleep 1; done`;
+  const shell = `env -i setsid /bin/sh -c '${apart}' >/dev/null 2>&1 & exec sleep 600`;
+  const task = await bench.startNew({ shell, timeout: 2, grace: 60 });
+  await until('its result', () => bench.record(task, 'result.json') !== undefined);
+  const child = Number(readFileSync(pidFile, 'utf8'));
+  try {
+    expect(commandOf(child)).not.toBe('');
+    await bench.kill(task, 'supervisor');
+    expect(await bench.end(task, 'lost')).toEqual(nothing);
+    expect(commandOf(child)).toBe('');
+  } finally {
+    signal(child, 'SIGKILL');
+  }
+});
+
 test('an end takes a command that hides its environment, also if S and A were killed', async () => {
   await using bench = await TaskBench.open();
   const task = await bench.startNew({ shell: 'exec env -i sleep 600' });
