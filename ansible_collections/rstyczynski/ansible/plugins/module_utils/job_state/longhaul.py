@@ -42,7 +42,7 @@ class Longhaul(Storage):
 
     def get(self, key: JobKey) -> Stored | None:
         answer = self._ask("GET", job_path(_job_id(key)))
-        if answer.status == 404:
+        if answer.is_no_job:
             return None
         return _stored(_good(answer).body, key.host)
 
@@ -59,7 +59,7 @@ class Longhaul(Storage):
         until = time.monotonic() + PATIENCE
         while True:
             answer = self._ask("DELETE", path, query={"run": version})
-            if answer.status in (404, 409):
+            if answer.is_no_job or answer.status == 409:
                 return False
             _good(answer)
             if answer.status == 204:
@@ -107,7 +107,7 @@ class Longhaul(Storage):
         if NOTE in summary["metadata"]:
             return summary
         answer = self._ask("GET", job_path(summary["job_id"]))
-        return summary if answer.status == 404 else _good(answer).body
+        return summary if answer.is_no_job else _good(answer).body
 
     def _ask(self, method: str, path: str, **options: Any) -> Answer:
         """All of these may be repeated: each names the job, or the run, that is meant."""

@@ -40,7 +40,6 @@ class S3(Objects):
     def _read(self, path: str) -> tuple[bytes, str] | None:
         answer = self._call("GET", path, expected=(200, 404))
         if answer.status == 404:
-            self._require_bucket(answer)
             return None
         return answer.body, answer.headers.get("etag", "")
 
@@ -71,10 +70,7 @@ class S3(Objects):
     def _put(self, path: str, content: bytes, condition: dict[str, str]) -> bool:
         headers = {**condition, "content-type": "application/json"}
         # With If-Match an object that is gone is a 404.
-        answer = self._call("PUT", path, headers, content, expected=(200, 404, 412))
-        if answer.status == 404:
-            self._require_bucket(answer)
-        return answer.status == 200
+        return self._call("PUT", path, headers, content, expected=(200, 404, 412)).status == 200
 
     def _require_conditions(self, path: str, content: bytes) -> None:
         """A server that takes no notice of conditions would let two operators start one job. Tries it with what was written."""
@@ -82,10 +78,6 @@ class S3(Objects):
             if self._put(path, content, condition):
                 message = "%s takes no notice of %s, so that it can't keep two controllers apart: use another storage"
                 raise StorageError(message % (self.origin, "/".join(condition)))
-
-    def _require_bucket(self, answer: Answer) -> None:
-        if _error(answer)[0] == "NoSuchBucket":
-            raise StorageError("%s has no bucket %s" % (self.origin, self.bucket))
 
     def _call(
         self,
@@ -99,7 +91,7 @@ class S3(Objects):
         """One request, repeated through passing trouble: all of them may be repeated, because writes are conditional."""
         for pause in (*PAUSES, None):
             answer = self._try(method, path, headers or {}, content, query or {})
-            if isinstance(answer, Answer) and answer.status in expected:
+            if isinstance(answer, Answer) and answer.status in expected and not _is_astray(answer):
                 return answer
             if pause is None or (isinstance(answer, Answer) and answer.status not in PASSING):
                 break
@@ -118,6 +110,11 @@ class S3(Objects):
             return self.http.request(method, whole, signed, content if method == "PUT" else None, TIMEOUT)
         except NoAnswer as error:
             return error
+
+
+def _is_astray(answer: Answer) -> bool:
+    """Whether it is a 404 that says nothing of the object: the bucket is wrong, or the address."""
+    return answer.status == 404 and _error(answer)[0] != "NoSuchKey"
 
 
 def _error(answer: Answer) -> tuple[str, str]:
