@@ -1,4 +1,4 @@
-"""Tries everything with a storage that can't be used, refused.py SETTINGS, and prints what it says."""
+"""Tries everything, or what is named, with a storage that can't be used, and prints what it says: refused.py SETTINGS [NAME ...]"""
 
 import json
 import sys
@@ -19,8 +19,8 @@ TRIED = {
 
 longhaul.PATIENCE = 0.1
 settings = {name: option.get("default") for name, option in OPTIONS.items()} | json.loads(sys.argv[1])
-for name, tried in TRIED.items():
+for name in sys.argv[2:] or TRIED:
     try:
-        sys.exit("%s was taken for done: %s" % (name, tried(open_storage(settings, Connection("localhost,")))))
+        sys.exit("%s was taken for done: %s" % (name, TRIED[name](open_storage(settings, Connection("localhost,")))))
     except StorageError as error:
         print("%s: %s" % (name, error))

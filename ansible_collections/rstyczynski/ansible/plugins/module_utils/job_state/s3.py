@@ -7,10 +7,11 @@ import os
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from ..http import Answer, Http, NoAnswer
+from ..http import Answer, Http, NoAnswer, header_value
 from .signature import Credentials, encoded, query_string, signed_headers
 from .storage import Objects, StorageError
 
@@ -59,13 +60,21 @@ class S3(Objects):
     def _paths(self, prefix: str) -> Iterator[str]:
         query = {"list-type": "2", "prefix": self.prefix + prefix}
         while True:
-            page = ElementTree.fromstring(self._call("GET", None, query=query, expected=(200,)).body)
+            page = self._page(query)
             for key in page.iterfind("{*}Contents/{*}Key"):
                 yield (key.text or "")[len(self.prefix) :]
             token = page.findtext("{*}NextContinuationToken")
             if not token:
                 return
             query["continuation-token"] = token
+
+    def _page(self, query: dict[str, str]) -> ElementTree.Element:
+        answer = self._call("GET", None, query=query, expected=(200,))
+        with suppress(ElementTree.ParseError):
+            page = ElementTree.fromstring(answer.body)
+            if page.tag.endswith("ListBucketResult"):
+                return page
+        raise StorageError("what %s answers is no list of objects" % self.origin)
 
     def _put(self, path: str, content: bytes, condition: dict[str, str]) -> bool:
         headers = {**condition, "content-type": "application/json"}
@@ -127,6 +136,14 @@ def _error(answer: Answer) -> tuple[str, str]:
 
 
 def find_credentials(access_key: str | None, secret_key: str | None) -> Credentials:
+    try:
+        found = _found_credentials(access_key, secret_key)
+        return Credentials(*(value and header_value(value, name) for name, value in found._asdict().items()))
+    except ValueError as error:
+        raise StorageError("S3 credentials: %s" % error) from error
+
+
+def _found_credentials(access_key: str | None, secret_key: str | None) -> Credentials:
     """As given, else from where AWS's own tools look first: the environment, and the shared credentials file."""
     if access_key and secret_key:
         return Credentials(access_key, secret_key)
@@ -135,7 +152,11 @@ def find_credentials(access_key: str | None, secret_key: str | None) -> Credenti
         return Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env.get("AWS_SESSION_TOKEN"))
     file = os.path.expanduser(env.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
     profiles = configparser.ConfigParser(interpolation=None)
-    profiles.read(file)
+    try:
+        profiles.read(file)
+    except (configparser.Error, UnicodeDecodeError):
+        # The error would show a line of it.
+        raise StorageError("%s is not a credentials file of AWS" % file) from None
     profile = env.get("AWS_PROFILE", "default")
     if not profiles.has_option(profile, "aws_access_key_id"):
         message = (
