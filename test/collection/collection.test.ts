@@ -45,7 +45,7 @@ test('its roles and modules tell their parameters', async () => {
   );
 });
 
-test('what runs on hosts parses as Python 3.8, and the rest as 3.11', async () => {
+test('what roles run on hosts parses as Python 3.6, what else may run there as 3.8, and the rest as 3.11', async () => {
   const { stdout } = await execute(python, [path.join(import.meta.dirname, 'parses.py'), collection]);
   expect(stdout).toMatch(/^parsed \d+ files\n$/);
 });
