@@ -50,6 +50,12 @@ test('what roles run on hosts parses as Python 3.6, what else may run there as 3
   expect(stdout).toMatch(/^parsed \d+ files\n$/);
 });
 
+test('an old file that can not be removed keeps nobody from a reservation', async () => {
+  const env = { ...process.env, PYTHONPATH: root, PYTHONDONTWRITEBYTECODE: '1' };
+  const { stdout } = await execute(python, [path.join(import.meta.dirname, 'voids.py'), folder], { env });
+  expect(stdout).toMatch(/^False /);
+});
+
 async function run(program: string, ...args: string[]): Promise<string> {
   const env = { PATH: `${path.dirname(python)}:${process.env.PATH}`, HOME: folder, ANSIBLE_COLLECTIONS_PATH: root };
   const { stdout } = await execute(path.join(path.dirname(python), program), args, { env, cwd: folder });

@@ -109,7 +109,21 @@ test('a page is no list of objects', async () => {
   expect(stdout).toContain('is no list of objects');
 });
 
+test('what is no document, or that of another job, is believed by nobody, and hides no other', async () => {
+  const { stdout } = await call('unreadable.py', { variables: {}, env: {} });
+  expect(stdout).toContain('believed none of them');
+});
+
 function testServersOfS3(fresh: () => Backend): void {
+  test('a removal whose answer is lost has been made all the same', async () => {
+    const backend = fresh();
+    await using proxy = await Proxy.losing('DELETE', backend.endpoint);
+    const through = { ...backend, variables: { ...backend.variables, async_job_s3_endpoint: proxy.endpoint } };
+    const { stdout } = await call('removal.py', through);
+    expect(proxy.lost).toBe(1);
+    expect(stdout).toBe('True False\n');
+  });
+
   test('a reservation whose answer is lost has been made all the same', async () => {
     const backend = fresh();
     await using proxy = await Proxy.losing('PUT', backend.endpoint);

@@ -61,6 +61,7 @@ import errno
 import os
 import re
 import time
+from contextlib import suppress
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -106,8 +107,10 @@ def prepare(base):
 def remove_old_voids(base):
     for name in os.listdir(base):
         path = os.path.join(base, name)
-        if VOID_FILE.match(name) and os.path.isfile(path) and os.stat(path).st_mtime < time.time() - VOID_KEPT:
-            os.unlink(path)
+        # Another may be at it, or it is another user's.
+        with suppress(OSError):
+            if VOID_FILE.match(name) and os.path.isfile(path) and os.stat(path).st_mtime < time.time() - VOID_KEPT:
+                os.unlink(path)
 
 
 def look(path):

@@ -77,7 +77,10 @@ class Longhaul(Storage):
             for job in page["items"]:
                 at = job["name"].rpartition("@")[2]
                 if "@" in job["name"] and unquote(at) == (host or unquote(at)):
-                    yield _stored(self._whole(job), unquote(at))
+                    try:
+                        yield _stored(self._whole(job), unquote(at))
+                    except UnreadableDocument as error:
+                        yield error
             if page["next_cursor"] is None:
                 return
             query["cursor"] = page["next_cursor"]
