@@ -45,7 +45,9 @@ export class Proxy implements AsyncDisposable {
   static async answering(answer: Said | ((method: string) => Said)): Promise<Proxy> {
     return new Proxy((received, response) => {
       const { status, type, body } = typeof answer === 'function' ? answer(received.method ?? '') : answer;
-      received.resume().once('end', () => response.writeHead(status, type && { 'content-type': type }).end(body));
+      received
+        .resume()
+        .once('end', () => response.writeHead(status, type === undefined ? {} : { 'content-type': type }).end(body));
     }).listen();
   }
 

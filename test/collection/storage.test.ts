@@ -71,7 +71,7 @@ for (const [what, said] of Object.entries<Said>({
   },
   'a missing bucket': { status: 404, type: 'application/xml', body: '<Error><Code>NoSuchBucket</Code></Error>' },
 })) {
-  test.each(['s3', 'longhaul'])(`${what} is not what "not recorded" is on %s`, async (backend) => {
+  test.each(['s3', 'longhaul'])(`a 404 of ${what} does not mean "not recorded" on %s`, async (backend) => {
     await using other = await Proxy.answering(said);
     const { stdout } = await call('refused.py', at(backend, other.endpoint));
     expect(stdout).toMatch(/^(get|save|remove|list): .*(HTTP 404|refuses|NoSuchBucket).*\n(?:.*\n){3}$/);

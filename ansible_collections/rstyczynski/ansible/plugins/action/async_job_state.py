@@ -130,7 +130,7 @@ class ActionModule(ActionBase):
     def _host_of_call(self, args: dict[str, Any], variables: dict[str, Any]) -> str:
         """
         A role that has its host as a result too leaves that behind as a fact, which would win over what its next call
-        is given. Puts the host that this call means into `args`; returns it if a later call that has it by that fact means its own.
+        is given. Puts the host that this call means into `args`; returns it if a later call that has that fact means its own.
         """
         name = args["host_variable"]
         if name is None:
