@@ -45,9 +45,15 @@ test('its roles and modules tell their parameters', async () => {
   );
 });
 
-test('what runs on hosts parses as Python 3.8, and the rest as 3.11', async () => {
+test('what roles run on hosts parses as Python 3.6, what else may run there as 3.8, and the rest as 3.11', async () => {
   const { stdout } = await execute(python, [path.join(import.meta.dirname, 'parses.py'), collection]);
   expect(stdout).toMatch(/^parsed \d+ files\n$/);
+});
+
+test('an old file that can not be removed keeps nobody from a reservation', async () => {
+  const env = { ...process.env, PYTHONPATH: root, PYTHONDONTWRITEBYTECODE: '1' };
+  const { stdout } = await execute(python, [path.join(import.meta.dirname, 'voids.py'), folder], { env });
+  expect(stdout).toMatch(/^False /);
 });
 
 async function run(program: string, ...args: string[]): Promise<string> {

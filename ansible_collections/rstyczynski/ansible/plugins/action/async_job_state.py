@@ -130,7 +130,7 @@ class ActionModule(ActionBase):
     def _host_of_call(self, args: dict[str, Any], variables: dict[str, Any]) -> str:
         """
         A role that has its host as a result too leaves that behind as a fact, which would win over what its next call
-        is given. Puts the host that this call means into `args`; returns it if the call names it.
+        is given. Puts the host that this call means into `args`; returns it if a later call that has that fact means its own.
         """
         name = args["host_variable"]
         if name is None:
@@ -142,7 +142,8 @@ class ActionModule(ActionBase):
             return args["host"]
         if args["host"] == variables.get(name + "_of_call"):
             args["host"] = variables["inventory_hostname"]
-        return ""
+        # Other hosts get it as a fact, too, where the role is run once for all of them.
+        return args["host"] if self._task.run_once and args["host"] == variables["inventory_hostname"] else ""
 
     def _connection_of(self, host: str | None, variables: dict[str, Any]) -> Connection:
         if host is None:

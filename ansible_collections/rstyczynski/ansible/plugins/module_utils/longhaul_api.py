@@ -7,10 +7,11 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from .http import Http, NoAnswer
+from .http import Http, NoAnswer, header_value
 
 # What a service says while it, or what it rests on, starts again.
 PASSING = (429, 502, 503, 504)
+NO_CONTENT = 204
 PAUSE = 1.0
 MOST_PAUSE = 10.0
 
@@ -27,6 +28,12 @@ class Answer(NamedTuple):
     status: int
     body: Any
     retry_after: float | None
+
+    @property
+    def is_no_job(self) -> bool:
+        """Whether there is no such job. Another 404 is a wrong address, or somebody else's answer."""
+        cause = self.body.get("type") if isinstance(self.body, dict) else None
+        return self.status == 404 and isinstance(cause, str) and cause.endswith("/job-not-found")
 
     @property
     def problem(self) -> str:
@@ -48,7 +55,10 @@ class Api:
             raise ServiceError("not an http or https address of a service: %s" % url)
         self.http = Http("%s://%s" % (address.scheme, address.netloc), validate_certs)
         self.base = address.path.rstrip("/") + "/api/v1"
-        self.token = token
+        try:
+            self.token = header_value(token or "", "the token")
+        except ValueError as error:
+            raise ServiceError(str(error)) from error
         self.timeout = timeout
 
     def call(
@@ -74,9 +84,13 @@ class Api:
         content = None if body is None else json.dumps(body).encode()
         try:
             status, got, answered = self.http.request(method, target, sent, content, self.timeout + wait)
-            is_json = "json" in got.get("content-type", "")
+            content_type = got.get("content-type", "")
+            if status != NO_CONTENT and "json" not in content_type:
+                what = "HTTP %d, %s" % (status, content_type or "without a type")
+                raise Unreachable("%s%s is not answered by a Longhaul service: %s" % (self.http.origin, self.base, what))
             after = got.get("retry-after", "")
-            return Answer(status, json.loads(answered) if is_json else None, float(after) if after.isdigit() else None)
+            document = None if status == NO_CONTENT else json.loads(answered)
+            return Answer(status, document, float(after) if after.isdigit() else None)
         except (NoAnswer, ValueError) as error:
             raise Unreachable(str(error)) from error
 

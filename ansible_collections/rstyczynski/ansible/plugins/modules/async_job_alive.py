@@ -1,8 +1,6 @@
 #!/usr/bin/python
 # Apache License 2.0 (see LICENSE)
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: async_job_alive
 short_description: Tells whether anything of an async job runs

@@ -1,8 +1,6 @@
 #!/usr/bin/python
 # Apache License 2.0 (see LICENSE)
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: async_job_claim
 short_description: Tells, and settles, whether a reserved async job was started
@@ -63,6 +61,7 @@ import errno
 import os
 import re
 import time
+from contextlib import suppress
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -108,8 +107,10 @@ def prepare(base):
 def remove_old_voids(base):
     for name in os.listdir(base):
         path = os.path.join(base, name)
-        if VOID_FILE.match(name) and os.path.isfile(path) and os.stat(path).st_mtime < time.time() - VOID_KEPT:
-            os.unlink(path)
+        # Another may be at it, or it is another user's.
+        with suppress(OSError):
+            if VOID_FILE.match(name) and os.path.isfile(path) and os.stat(path).st_mtime < time.time() - VOID_KEPT:
+                os.unlink(path)
 
 
 def look(path):

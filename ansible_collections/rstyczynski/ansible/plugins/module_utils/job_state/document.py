@@ -11,7 +11,7 @@ import uuid
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from .keys import JobKey
+from .keys import InvalidName, JobKey
 
 FORMAT = 1
 RESERVED = "reserved"
@@ -87,7 +87,7 @@ def serialize(document: dict[str, Any]) -> bytes:
 
 
 def parse(content: bytes, where: str) -> dict[str, Any]:
-    """Reads a document. @raises UnreadableDocument"""
+    """Reads the document of that path. @raises UnreadableDocument"""
     try:
         document = json.loads(content)
     except ValueError as error:
@@ -97,12 +97,24 @@ def parse(content: bytes, where: str) -> dict[str, Any]:
     missing = [field for field in FIELDS if field not in document]
     if missing:
         raise UnreadableDocument("%s lacks %s" % (where, ", ".join(missing)))
-    return checked(document, where)
+    checked(document, where)
+    if not _is_at(document, where):
+        message = "%s is the document of %s: it was copied, or the storage does not tell upper from lower case"
+        raise UnreadableDocument(message % (where, key_of(document)))
+    return document
+
+
+def _is_at(document: dict[str, Any], path: str) -> bool:
+    try:
+        return key_of(document).path == path
+    except (TypeError, InvalidName):
+        return False
 
 
 def checked(document: dict[str, Any], where: str) -> dict[str, Any]:
     """
-    Whoever can write to the storage should not have files removed on hosts: a clean-up makes paths of ids and tokens.
+    Whoever can write to the storage should not have files removed on hosts: a clean-up makes paths of ids and tokens. And one
+    document that makes no sense should not keep all others from being listed.
     @raises UnreadableDocument
     """
     job_id, reservation = document["ansible_job_id"], document["reservation"]
@@ -110,6 +122,12 @@ def checked(document: dict[str, Any], where: str) -> dict[str, Any]:
         raise UnreadableDocument("%s has no ansible_job_id, but %r" % (where, job_id))
     if reservation is not None and not (isinstance(reservation, dict) and is_token(reservation.get("token"))):
         raise UnreadableDocument("%s has no reservation, but %r" % (where, reservation))
+    times = {"saved_at": document["saved_at"]}
+    if document["state"] == RESERVED:
+        times["expires_at"] = (reservation or {}).get("expires_at")
+    for name, time in times.items():
+        if not is_time(time):
+            raise UnreadableDocument("%s has no %s, but %r" % (where, name, time))
     return document
 
 
@@ -119,6 +137,13 @@ def is_job_id(text: Any) -> bool:
 
 def is_token(text: Any) -> bool:
     return isinstance(text, str) and TOKEN.match(text) is not None
+
+
+def is_time(text: Any) -> bool:
+    try:
+        return parse_time(text) is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def format_time(time: datetime) -> str:

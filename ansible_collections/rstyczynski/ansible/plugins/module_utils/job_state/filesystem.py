@@ -31,7 +31,7 @@ class Filesystem(Objects):
         try:
             with open(self._at(path), "rb") as file:
                 content = file.read()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
         except OSError as error:
             raise StorageError("can't read %s: %s" % (self._at(path), error.strerror)) from error

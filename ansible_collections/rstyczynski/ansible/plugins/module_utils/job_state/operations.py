@@ -102,7 +102,10 @@ def recover(storage: Storage, key: JobKey, ansible_job_id: str, async_dir: str, 
 def remove(storage: Storage, key: JobKey, revision: str) -> bool:
     """Removes a document, unless another has taken its place. Whether it did."""
     found = storage.get(key)
-    return found is not None and found.document["revision"] == revision and storage.delete(key, found.version)
+    if found is None or found.document["revision"] != revision:
+        return False
+    # What is gone is ours to have removed: an answer may have been lost, and the request repeated.
+    return storage.delete(key, found.version) or storage.get(key) is None
 
 
 def select(
