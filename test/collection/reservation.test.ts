@@ -76,6 +76,21 @@ needsSshd('a deployment', () => {
       },
     );
 
+    also('that fails while its controller is frozen fails for that one too', async () => {
+      await using scene = await Scene.open(fresh());
+      const operator = scene.operator();
+      // Where it has saved the deployment; and where it would record the end, if it were to.
+      const late = operator.start(deployment, impatient, { SIGNAL_AT: 'STOP started outside its reservation' });
+      await frozen(late.process);
+      await scene.work.end(3, 'ssh-1', 'here');
+      expect((await operator.play(deployment, impatient)).code).toBe(2);
+      const going = setInterval(() => late.process.kill('SIGCONT'), 200);
+      const { code, output } = await late.ended;
+      clearInterval(going);
+      expect(output).toContain('Release 1.0.0 was not deployed: failed');
+      expect(code).toBe(2);
+    });
+
     test('is started once, however often its controllers are killed', async () => {
       await using scene = await Scene.open(fresh());
       const operator = scene.operator();
