@@ -1,11 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { livingProcesses, until } from '../service/processes.js';
 import { needsSshd } from '../targets/sshd.js';
 import { also, chaos, seeded, someOf } from '../service/chaos.js';
 import { backends, describeOn, type BackendName } from './backends.js';
-import type { Run } from './operator.js';
+import type { Operator, Run } from './operator.js';
 import { Scene } from './scene.js';
 
 const deployment = 'production_deployment.yml';
@@ -91,6 +93,18 @@ needsSshd('a deployment', () => {
       expect(code).toBe(2);
     });
 
+    also('that succeeded long ago is not started again', async () => {
+      await using scene = await Scene.open(fresh(), 0);
+      const operator = scene.operator();
+      const run = () => operator.start(deployment, { cli_hosts: 'here' }).ended;
+      const first = run();
+      await scene.work.end(0, 'here');
+      expect(await first).toMatchObject({ code: 0 });
+      age(operator, 31);
+      expect([(await run()).code, (await run()).code]).toEqual([0, 0]);
+      expect(scene.work.begun('here')).toBe(1);
+    });
+
     test('is started once, however often its controllers are killed', async () => {
       await using scene = await Scene.open(fresh());
       const operator = scene.operator();
@@ -110,6 +124,14 @@ needsSshd('a deployment', () => {
 
 function frozen({ pid }: ChildProcess): Promise<boolean> {
   return until('the controller to freeze', () => livingProcesses().some((one) => one.pid === pid && one.state === 'T'));
+}
+
+/** What is recorded of the deployment on the controller itself was recorded so many days ago. */
+function age(operator: Operator, days: number): void {
+  const file = path.join(operator.folder, '.ansible_async_state', 'here', 'Production deployment', 'deploy.json');
+  const document = JSON.parse(readFileSync(file, 'utf8')) as { saved_at: string };
+  document.saved_at = new Date(Date.parse(document.saved_at) - days * 86_400_000).toISOString().replace('Z', '000Z');
+  writeFileSync(file, JSON.stringify(document));
 }
 
 /** Lets the work end, and expects the run to tell its success. */
