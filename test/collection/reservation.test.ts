@@ -105,6 +105,18 @@ needsSshd('a deployment', () => {
       expect(scene.work.begun('here')).toBe(1);
     });
 
+    also('is not started in check mode', async () => {
+      await using scene = await Scene.open(fresh(), 0);
+      const operator = scene.operator();
+      const run = (...options: string[]) =>
+        operator.play(deployment, { cli_hosts: 'here', cli_retries: 0 }, {}, ...options);
+      expect(await run('--check')).toMatchObject({ code: 0, said: { here: 'Release 1.0.0: due' } });
+      expect(scene.work.begun('here')).toBe(0);
+      await run();
+      expect(await run('--check')).toMatchObject({ code: 0, said: { here: 'Release 1.0.0: running' } });
+      expect(scene.work.begun('here')).toBe(1);
+    });
+
     test('is started once, however often its controllers are killed', async () => {
       await using scene = await Scene.open(fresh());
       const operator = scene.operator();
