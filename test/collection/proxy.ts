@@ -1,6 +1,12 @@
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+export interface Said {
+  status: number;
+  type?: string;
+  body?: string;
+}
+
 /** An HTTP server between a client and another server. */
 export class Proxy implements AsyncDisposable {
   lost = 0;
@@ -35,10 +41,11 @@ export class Proxy implements AsyncDisposable {
     return proxy.listen();
   }
 
-  /** Says the same to everything. */
-  static async answering(status: number): Promise<Proxy> {
+  /** Says this to everything, or by the method. */
+  static async answering(answer: Said | ((method: string) => Said)): Promise<Proxy> {
     return new Proxy((received, response) => {
-      received.resume().once('end', () => response.writeHead(received.method === 'GET' ? 404 : status).end());
+      const { status, type, body } = typeof answer === 'function' ? answer(received.method ?? '') : answer;
+      received.resume().once('end', () => response.writeHead(status, type && { 'content-type': type }).end(body));
     }).listen();
   }
 

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,11 +9,12 @@ import { afterAll, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.js';
 import { until } from '../service/processes.js';
 import { backends, describeOn, type Backend, type BackendName } from './backends.js';
-import { Proxy } from './proxy.js';
+import { Proxy, type Said } from './proxy.js';
 
 const run = promisify(execFile);
 const { root, python } = loadConfig({});
 const folder = mkdtempSync(path.join(os.tmpdir(), 'lh-state-'));
+const here = 'http://127.0.0.1:1';
 afterAll(() => {
   rmSync(folder, { recursive: true });
 });
@@ -60,6 +61,54 @@ test('a controller that is killed while it writes leaves the old document or the
   expect(readdirSync(path.dirname(document)).filter((name) => name !== 'j.json').length).toBeLessThanOrEqual(1);
 }, 600_000);
 
+for (const [what, said] of Object.entries<Said>({
+  'a page': { status: 404, type: 'text/plain', body: 'default backend - 404' },
+  'another service': { status: 404, type: 'application/json', body: '{"detail": "Not Found"}' },
+  'a service at another path': {
+    status: 404,
+    type: 'application/problem+json',
+    body: '{"type": "/problems/route-not-found"}',
+  },
+  'a missing bucket': { status: 404, type: 'application/xml', body: '<Error><Code>NoSuchBucket</Code></Error>' },
+})) {
+  test.each(['s3', 'longhaul'])(`${what} is not what "not recorded" is on %s`, async (backend) => {
+    await using other = await Proxy.answering(said);
+    const { stdout } = await call('refused.py', at(backend, other.endpoint));
+    expect(stdout).toMatch(/^(get|save|remove|list): .*(HTTP 404|refuses|NoSuchBucket).*\n(?:.*\n){3}$/);
+  });
+}
+
+const brokenProfile = path.join(folder, 'credentials');
+writeFileSync(brokenProfile, 'aws_secret_access_key = secret');
+
+test.each([
+  ['an address without a scheme', at('longhaul', 'longhaul.example.com'), /not an http or https address/],
+  ['a token of two lines', at('longhaul', here, { LONGHAUL_TOKEN: 'a\nsecret' }), /the token has characters/],
+  ['a session token of two lines', at('s3', here, { AWS_SESSION_TOKEN: 'a\nsecret' }), /session_token has characters/],
+  [
+    'a broken profile',
+    at('s3', here, { AWS_ACCESS_KEY_ID: '', AWS_SHARED_CREDENTIALS_FILE: brokenProfile }),
+    /not a cred/,
+  ],
+])('%s is refused, and nothing secret shown', async (_what, backend, reason) => {
+  const { stdout } = await call('refused.py', backend, 'get');
+  expect(stdout).toMatch(reason);
+  expect(stdout).not.toContain('secret');
+});
+
+test('a token may end with the line that it was read from', async () => {
+  const type = 'application/problem+json';
+  await using empty = await Proxy.answering({ status: 404, type, body: '{"type": "/problems/job-not-found"}' });
+  const backend = at('longhaul', empty.endpoint, { LONGHAUL_TOKEN: 'secret\n' });
+  await expect(call('refused.py', backend, 'get')).rejects.toThrow('get was taken for done: None');
+});
+
+test('a page is no list of objects', async () => {
+  await using site = await Proxy.answering({ status: 200, type: 'text/html', body: '<html><br/></html>' });
+  const { stdout } = await call('refused.py', at('s3', site.endpoint), 'list');
+  expect(stdout).toContain('is no list of objects');
+});
+
 function testServersOfS3(fresh: () => Backend): void {
   test('a reservation whose answer is lost has been made all the same', async () => {
     const backend = fresh();
@@ -71,11 +120,20 @@ function testServersOfS3(fresh: () => Backend): void {
   });
 
   test('a server that takes no notice of conditions is refused', async () => {
-    await using careless = await Proxy.answering(200);
-    const variables = { async_job_backend: 's3', async_job_s3_bucket: 'b', async_job_s3_endpoint: careless.endpoint };
-    const env = { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 's' };
-    await expect(call('writer.py', { variables, env })).rejects.toThrow(/takes no notice of if-none-match/);
+    await using careless = await Proxy.answering((method) => (method === 'GET' ? noSuchKey : { status: 200 }));
+    await expect(call('writer.py', at('s3', careless.endpoint))).rejects.toThrow(/takes no notice of if-none-match/);
   });
+}
+
+const noSuchKey: Said = { status: 404, type: 'application/xml', body: '<Error><Code>NoSuchKey</Code></Error>' };
+
+/** A backend of which nothing is known but where its server is. */
+function at(name: string, endpoint: string, env: Record<string, string> = {}): Pick<Backend, 'variables' | 'env'> {
+  const server = { async_job_s3_endpoint: endpoint, async_job_longhaul_url: endpoint };
+  return {
+    variables: { async_job_backend: name, async_job_s3_bucket: 'b', ...server },
+    env: { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 's', ...env },
+  };
 }
 
 /** Runs one of the scripts beside this file against a backend. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from http.client import HTTPException
 from typing import NamedTuple
@@ -45,6 +46,14 @@ class Http:
                 return Answer(answer.code, {name.lower(): value for name, value in answer.headers.items()}, answer.read())
         except (OSError, HTTPException) as error:
             raise NoAnswer("%s broke off its answer: %s" % (self.origin, error)) from error
+
+
+def header_value(secret: str, what: str) -> str:
+    """A secret as a header takes it: from a file it may end with the line. @raises ValueError, which doesn't show it"""
+    value = secret.strip()
+    if re.search(r"[^ -~]", value):
+        raise ValueError("%s has characters that can't be sent in a header (it is not shown here)" % what)
+    return value
 
 
 class _NoRedirects(HTTPRedirectHandler):

@@ -7,7 +7,7 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from .http import Http, NoAnswer
+from .http import Http, NoAnswer, header_value
 
 # What a service says while it, or what it rests on, starts again.
 PASSING = (429, 502, 503, 504)
@@ -55,7 +55,10 @@ class Api:
             raise ServiceError("not an http or https address of a service: %s" % url)
         self.http = Http("%s://%s" % (address.scheme, address.netloc), validate_certs)
         self.base = address.path.rstrip("/") + "/api/v1"
-        self.token = token
+        try:
+            self.token = header_value(token or "", "the token")
+        except ValueError as error:
+            raise ServiceError(str(error)) from error
         self.timeout = timeout
 
     def call(

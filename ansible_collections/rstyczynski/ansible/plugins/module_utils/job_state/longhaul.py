@@ -42,7 +42,7 @@ class Longhaul(Storage):
 
     def get(self, key: JobKey) -> Stored | None:
         answer = self._ask("GET", job_path(_job_id(key)))
-        if answer.status == 404:
+        if answer.is_no_job:
             return None
         return _stored(_good(answer).body, key.host)
 
@@ -59,7 +59,7 @@ class Longhaul(Storage):
         until = time.monotonic() + PATIENCE
         while True:
             answer = self._ask("DELETE", path, query={"run": version})
-            if answer.status in (404, 409):
+            if answer.is_no_job or answer.status == 409:
                 return False
             _good(answer)
             if answer.status == 204:
@@ -93,21 +93,25 @@ class Longhaul(Storage):
             "metadata": {**document["metadata"], NOTE: note},
             "when_finished": when_finished,
         }
-        if self.ttl is not None:
-            spec["ttl"] = self.ttl
-        answer = self._ask("POST", "/jobs", body=spec)
-        if answer.status != 409:
-            _good(answer)
-            return True
-        if when_finished == "rerun":
-            raise StorageError("another job is watched under that name and has not finished: %s" % answer.problem)
-        return False
+        answer = self._ask("POST", "/jobs", body=spec if self.ttl is None else {**spec, "ttl": self.ttl})
+        refused_ttl = answer.problem if _refuses_ttl(answer) else None
+        if refused_ttl is not None:
+            # The job runs, and must be found.
+            answer = self._ask("POST", "/jobs", body=spec)
+        if answer.status == 409:
+            if when_finished == "rerun":
+                raise StorageError("another job is watched under that name and has not finished: %s" % answer.problem)
+            return False
+        _good(answer)
+        if refused_ttl is not None:
+            raise StorageError("%s is recorded, but its longhaul_ttl is refused: %s" % (key, refused_ttl))
+        return True
 
     def _whole(self, summary: dict[str, Any]) -> dict[str, Any]:
         if NOTE in summary["metadata"]:
             return summary
         answer = self._ask("GET", job_path(summary["job_id"]))
-        return summary if answer.status == 404 else _good(answer).body
+        return summary if answer.is_no_job else _good(answer).body
 
     def _ask(self, method: str, path: str, **options: Any) -> Answer:
         """All of these may be repeated: each names the job, or the run, that is meant."""
@@ -124,6 +128,12 @@ def _job_id(key: JobKey) -> str:
         if len(part) > MAX_NAME:
             raise InvalidName("the service takes names of up to %d characters, percent-encoded; too long: %s" % (MAX_NAME, part))
     return "%s:%s" % (playbook, name)
+
+
+def _refuses_ttl(answer: Answer) -> bool:
+    """Whether that is all that is wrong with a spec."""
+    errors = answer.body.get("errors") or [] if isinstance(answer.body, dict) else []
+    return answer.status == 422 and [error.get("pointer") for error in errors] == ["/ttl"]
 
 
 def _good(answer: Answer) -> Answer:

@@ -7,10 +7,11 @@ import os
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from ..http import Answer, Http, NoAnswer
+from ..http import Answer, Http, NoAnswer, header_value
 from .signature import Credentials, encoded, query_string, signed_headers
 from .storage import Objects, StorageError
 
@@ -40,7 +41,6 @@ class S3(Objects):
     def _read(self, path: str) -> tuple[bytes, str] | None:
         answer = self._call("GET", path, expected=(200, 404))
         if answer.status == 404:
-            self._require_bucket(answer)
             return None
         return answer.body, answer.headers.get("etag", "")
 
@@ -60,7 +60,7 @@ class S3(Objects):
     def _paths(self, prefix: str) -> Iterator[str]:
         query = {"list-type": "2", "prefix": self.prefix + prefix}
         while True:
-            page = ElementTree.fromstring(self._call("GET", None, query=query, expected=(200,)).body)
+            page = self._page(query)
             for key in page.iterfind("{*}Contents/{*}Key"):
                 yield (key.text or "")[len(self.prefix) :]
             token = page.findtext("{*}NextContinuationToken")
@@ -68,13 +68,18 @@ class S3(Objects):
                 return
             query["continuation-token"] = token
 
+    def _page(self, query: dict[str, str]) -> ElementTree.Element:
+        answer = self._call("GET", None, query=query, expected=(200,))
+        with suppress(ElementTree.ParseError):
+            page = ElementTree.fromstring(answer.body)
+            if page.tag.endswith("ListBucketResult"):
+                return page
+        raise StorageError("what %s answers is no list of objects" % self.origin)
+
     def _put(self, path: str, content: bytes, condition: dict[str, str]) -> bool:
         headers = {**condition, "content-type": "application/json"}
         # With If-Match an object that is gone is a 404.
-        answer = self._call("PUT", path, headers, content, expected=(200, 404, 412))
-        if answer.status == 404:
-            self._require_bucket(answer)
-        return answer.status == 200
+        return self._call("PUT", path, headers, content, expected=(200, 404, 412)).status == 200
 
     def _require_conditions(self, path: str, content: bytes) -> None:
         """A server that takes no notice of conditions would let two operators start one job. Tries it with what was written."""
@@ -82,10 +87,6 @@ class S3(Objects):
             if self._put(path, content, condition):
                 message = "%s takes no notice of %s, so that it can't keep two controllers apart: use another storage"
                 raise StorageError(message % (self.origin, "/".join(condition)))
-
-    def _require_bucket(self, answer: Answer) -> None:
-        if _error(answer)[0] == "NoSuchBucket":
-            raise StorageError("%s has no bucket %s" % (self.origin, self.bucket))
 
     def _call(
         self,
@@ -99,7 +100,7 @@ class S3(Objects):
         """One request, repeated through passing trouble: all of them may be repeated, because writes are conditional."""
         for pause in (*PAUSES, None):
             answer = self._try(method, path, headers or {}, content, query or {})
-            if isinstance(answer, Answer) and answer.status in expected:
+            if isinstance(answer, Answer) and answer.status in expected and not _is_astray(answer):
                 return answer
             if pause is None or (isinstance(answer, Answer) and answer.status not in PASSING):
                 break
@@ -120,6 +121,11 @@ class S3(Objects):
             return error
 
 
+def _is_astray(answer: Answer) -> bool:
+    """Whether it is a 404 that says nothing of the object: the bucket is wrong, or the address."""
+    return answer.status == 404 and _error(answer)[0] != "NoSuchKey"
+
+
 def _error(answer: Answer) -> tuple[str, str]:
     """The code and the message of an error answer."""
     try:
@@ -130,6 +136,14 @@ def _error(answer: Answer) -> tuple[str, str]:
 
 
 def find_credentials(access_key: str | None, secret_key: str | None) -> Credentials:
+    try:
+        found = _found_credentials(access_key, secret_key)
+        return Credentials(*(value and header_value(value, name) for name, value in found._asdict().items()))
+    except ValueError as error:
+        raise StorageError("S3 credentials: %s" % error) from error
+
+
+def _found_credentials(access_key: str | None, secret_key: str | None) -> Credentials:
     """As given, else from where AWS's own tools look first: the environment, and the shared credentials file."""
     if access_key and secret_key:
         return Credentials(access_key, secret_key)
@@ -138,7 +152,11 @@ def find_credentials(access_key: str | None, secret_key: str | None) -> Credenti
         return Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env.get("AWS_SESSION_TOKEN"))
     file = os.path.expanduser(env.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
     profiles = configparser.ConfigParser(interpolation=None)
-    profiles.read(file)
+    try:
+        profiles.read(file)
+    except (configparser.Error, UnicodeDecodeError):
+        # The error would show a line of it.
+        raise StorageError("%s is not a credentials file of AWS" % file) from None
     profile = env.get("AWS_PROFILE", "default")
     if not profiles.has_option(profile, "aws_access_key_id"):
         message = (

@@ -7,7 +7,7 @@ import re
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ..longhaul_api import Api
+from ..longhaul_api import Api, ServiceError
 from .storage import Storage, StorageError
 
 BACKENDS = ("filesystem", "oci", "s3", "longhaul")
@@ -91,7 +91,10 @@ def _longhaul(given: dict[str, Any], connection: Connection) -> Storage:
             "ansible_connection: local if it runs here" % url
         )
     ttl = given.get("longhaul_ttl")
-    api = Api(url, token, given["longhaul_validate_certs"])
+    try:
+        api = Api(url, token, given["longhaul_validate_certs"])
+    except ServiceError as error:
+        raise StorageError(str(error)) from error
     return Longhaul(api, given["longhaul_inventory"] or connection.inventory, None if ttl is None else round(seconds_of(ttl)))
 
 
