@@ -62,16 +62,14 @@ def submit(api: Api, spec: dict[str, Any]) -> Submitted:
     @raises Refused
     """
     job_id = job_id_of(spec)
-    if job_id is None:
-        headers = {"idempotency-key": uuid.uuid4().hex}
-        return _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=spec, headers=headers)))
-    if spec.get("when_finished", "return") == "return":
-        return _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=spec)))
-    return _rerun(api, job_id, spec)
+    if job_id is not None:
+        return _submit_named(api, job_id, spec)
+    headers = {"idempotency-key": uuid.uuid4().hex}
+    return _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=spec, headers=headers)))
 
 
-def _rerun(api: Api, job_id: str, spec: dict[str, Any]) -> Submitted:
-    """A rerun can't just be repeated: the run that the first request began may be over, and would be run again."""
+def _submit_named(api: Api, job_id: str, spec: dict[str, Any]) -> Submitted:
+    """Not just repeated: the run that the first request began would be told as one found, or if it is over be run again."""
     before = find(api, job_id)
     until = _soon()
     while True:
