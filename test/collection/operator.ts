@@ -47,8 +47,13 @@ export class Operator {
   }
 
   /** Runs a playbook to its end. */
-  play(playbook: string, variables: Record<string, unknown> = {}, env: Record<string, string> = {}): Promise<Run> {
-    return this.start(playbook, variables, env).ended;
+  play(
+    playbook: string,
+    variables: Record<string, unknown> = {},
+    env: Record<string, string> = {},
+    ...options: string[]
+  ): Promise<Run> {
+    return this.start(playbook, variables, env, ...options).ended;
   }
 
   /** Begins to run a playbook: a scenario's name, or a path. */
@@ -56,11 +61,13 @@ export class Operator {
     playbook: string,
     variables: Record<string, unknown> = {},
     env: Record<string, string> = {},
+    ...options: string[]
   ): { process: ChildProcess; ended: Promise<Run> } {
     const extra = JSON.stringify({ ...this.backend.variables, ...variables });
     const file = path.resolve(scenarios, playbook);
     const inventories = [this.targets.inventory, hostVariables(this.targets)].flatMap((one) => ['-i', one]);
-    const child = spawn(path.join(path.dirname(python), 'ansible-playbook'), [...inventories, '-e', extra, file], {
+    const args = [...inventories, ...options, '-e', extra, file];
+    const child = spawn(path.join(path.dirname(python), 'ansible-playbook'), args, {
       cwd: this.folder,
       env: { ...this.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

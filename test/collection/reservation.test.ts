@@ -1,11 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { livingProcesses, until } from '../service/processes.js';
 import { needsSshd } from '../targets/sshd.js';
 import { also, chaos, seeded, someOf } from '../service/chaos.js';
 import { backends, describeOn, type BackendName } from './backends.js';
-import type { Run } from './operator.js';
+import type { Operator, Run } from './operator.js';
 import { Scene } from './scene.js';
 
 const deployment = 'production_deployment.yml';
@@ -76,6 +78,45 @@ needsSshd('a deployment', () => {
       },
     );
 
+    also('that fails while its controller is frozen fails for that one too', async () => {
+      await using scene = await Scene.open(fresh());
+      const operator = scene.operator();
+      // Where it has saved the deployment; and where it would record the end, if it were to.
+      const late = operator.start(deployment, impatient, { SIGNAL_AT: 'STOP started outside its reservation' });
+      await frozen(late.process);
+      await scene.work.end(3, 'ssh-1', 'here');
+      expect((await operator.play(deployment, impatient)).code).toBe(2);
+      const going = setInterval(() => late.process.kill('SIGCONT'), 200);
+      const { code, output } = await late.ended;
+      clearInterval(going);
+      expect(output).toContain('Release 1.0.0 was not deployed: failed');
+      expect(code).toBe(2);
+    });
+
+    also('that succeeded long ago is not started again', async () => {
+      await using scene = await Scene.open(fresh(), 0);
+      const operator = scene.operator();
+      const run = () => operator.start(deployment, { cli_hosts: 'here' }).ended;
+      const first = run();
+      await scene.work.end(0, 'here');
+      expect(await first).toMatchObject({ code: 0 });
+      age(operator, 31);
+      expect([(await run()).code, (await run()).code]).toEqual([0, 0]);
+      expect(scene.work.begun('here')).toBe(1);
+    });
+
+    also('is not started in check mode', async () => {
+      await using scene = await Scene.open(fresh(), 0);
+      const operator = scene.operator();
+      const run = (...options: string[]) =>
+        operator.play(deployment, { cli_hosts: 'here', cli_retries: 0 }, {}, ...options);
+      expect(await run('--check')).toMatchObject({ code: 0, said: { here: 'Release 1.0.0: due' } });
+      expect(scene.work.begun('here')).toBe(0);
+      await run();
+      expect(await run('--check')).toMatchObject({ code: 0, said: { here: 'Release 1.0.0: running' } });
+      expect(scene.work.begun('here')).toBe(1);
+    });
+
     test('is started once, however often its controllers are killed', async () => {
       await using scene = await Scene.open(fresh());
       const operator = scene.operator();
@@ -95,6 +136,14 @@ needsSshd('a deployment', () => {
 
 function frozen({ pid }: ChildProcess): Promise<boolean> {
   return until('the controller to freeze', () => livingProcesses().some((one) => one.pid === pid && one.state === 'T'));
+}
+
+/** What is recorded of the deployment on the controller itself was recorded so many days ago. */
+function age(operator: Operator, days: number): void {
+  const file = path.join(operator.folder, '.ansible_async_state', 'here', 'Production deployment', 'deploy.json');
+  const document = JSON.parse(readFileSync(file, 'utf8')) as { saved_at: string };
+  document.saved_at = new Date(Date.parse(document.saved_at) - days * 86_400_000).toISOString().replace('Z', '000Z');
+  writeFileSync(file, JSON.stringify(document));
 }
 
 /** Lets the work end, and expects the run to tell its success. */

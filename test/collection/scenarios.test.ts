@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { someOf } from '../service/chaos.js';
 import { needsSshd } from '../targets/sshd.js';
@@ -10,7 +12,20 @@ needsSshd('the scenarios, by ansible-playbook', () => {
     describeOn(name, `with state on ${name}`, (fresh) => {
       testScenarios((hosts) => Scene.open(fresh(), hosts));
 
-      if (name === 'filesystem')
+      if (name === 'filesystem') {
+        for (const playbook of ['02_parameterized.yml', 'production_deployment.yml'])
+          test(`${playbook} takes no timeout but whole seconds`, async () => {
+            await using scene = await Scene.open(fresh(), 0);
+            const operator = scene.operator();
+            const variables = { cli_hosts: 'here', cli_job_name: 'timed', cli_command: 'touch {{ data }}/begun' };
+            for (const cli_timeout of ['10m', 0]) {
+              const { code, output } = await operator.play(playbook, { ...variables, cli_timeout });
+              expect(output).toContain('cli_timeout is in whole seconds, more than 0');
+              expect(code).toBe(2);
+            }
+            expect(existsSync(path.join(scene.targets.dataOf('here'), 'begun'))).toBe(false);
+          });
+
         test('3 waits for the job, fails with it, and leaves off waiting without ending it', async () => {
           await using scene = await Scene.open(fresh(), 2);
           const { work } = scene;
@@ -32,7 +47,7 @@ needsSshd('the scenarios, by ansible-playbook', () => {
           });
           expect(work.begun('here')).toBe(1);
         });
-      else
+      } else
         test('5 finds a job from another controller', async () => {
           await using scene = await Scene.open(fresh(), 0);
           const cloud = {

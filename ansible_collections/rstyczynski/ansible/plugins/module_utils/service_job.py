@@ -21,6 +21,7 @@ class Refused(ServiceError):
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.problem)
+        self.is_no_job = answer.is_no_job
         self.status = answer.status
         self.body = answer.body
 
@@ -43,7 +44,7 @@ def job_id_of(spec: dict[str, Any]) -> str | None:
 def find(api: Api, job_id: str) -> dict[str, Any] | None:
     """The document of a job's latest run."""
     answer = api.persistently(_soon(), "GET", job_path(job_id))
-    return None if answer.status == 404 else _good(answer).body
+    return None if answer.is_no_job else _good(answer).body
 
 
 def would_start(found: dict[str, Any] | None, when_finished: str) -> bool:
@@ -61,16 +62,14 @@ def submit(api: Api, spec: dict[str, Any]) -> Submitted:
     @raises Refused
     """
     job_id = job_id_of(spec)
-    if job_id is None:
-        headers = {"idempotency-key": uuid.uuid4().hex}
-        return _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=spec, headers=headers)))
-    if spec.get("when_finished", "return") == "return":
-        return _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=spec)))
-    return _rerun(api, job_id, spec)
+    if job_id is not None:
+        return _submit_named(api, job_id, spec)
+    headers = {"idempotency-key": uuid.uuid4().hex}
+    return _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=spec, headers=headers)))
 
 
-def _rerun(api: Api, job_id: str, spec: dict[str, Any]) -> Submitted:
-    """A rerun can't just be repeated: the run that the first request began may be over, and would be run again."""
+def _submit_named(api: Api, job_id: str, spec: dict[str, Any]) -> Submitted:
+    """Not just repeated: the run that the first request began would be told as one found, or if it is over be run again."""
     before = find(api, job_id)
     until = _soon()
     while True:
@@ -116,17 +115,19 @@ def remove(api: Api, job_id: str, kill: bool, seconds: float | None) -> bool:
         return False
     run = {"run": found["run_id"]}
     if kill and found["status"] not in FINISHED:
+        answer = api.persistently(_soon(), "POST", job_path(job_id) + "/cancel", query=run, body={"kill": True})
         # 409: it has ended by itself.
-        # 404: another has removed it.
-        _good(api.persistently(_soon(), "POST", job_path(job_id) + "/cancel", query=run, body={"kill": True}), 404, 409)
+        if not answer.is_no_job and answer.status != 409:
+            _good(answer)
     while True:
-        answer = _good(api.persistently(_soon(), "DELETE", job_path(job_id), query=run), 404)
-        if answer.status in (204, 404):
+        answer = api.persistently(_soon(), "DELETE", job_path(job_id), query=run)
+        # Or another has removed it.
+        if answer.is_no_job or _good(answer).status == 204:
             return True
         try:
             document = wait(api, job_id, found["run_id"], min(POLL, max(0, until - time.monotonic())))
         except Refused as error:
-            if error.status == 404:
+            if error.is_no_job:
                 return True
             raise
         if document["status"] not in FINISHED and time.monotonic() >= until:
@@ -137,8 +138,8 @@ def _submitted(answer: Answer) -> Submitted:
     return Submitted(answer.body["run_id"], answer.body["job_id"], answer.body["created"])
 
 
-def _good(answer: Answer, *others: int) -> Answer:
-    if answer.status >= 400 and answer.status not in others:
+def _good(answer: Answer) -> Answer:
+    if answer.status >= 300:
         raise Refused(answer)
     return answer
 

@@ -51,7 +51,7 @@ options:
     default: false
   job_id:
     description:
-      - The job to remove, with O(state=absent).
+      - The job to remove, with O(state=absent) only, as the service has it, C(<playbook_name>:<name>).
       - Else it is known by O(name) together with O(playbook_name), or with what it runs.
     type: str
   name:
@@ -225,10 +225,13 @@ job:
   type: dict
 """
 
+import re
+
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.rstyczynski.ansible.plugins.module_utils import service_job
 from ansible_collections.rstyczynski.ansible.plugins.module_utils.longhaul_api import Api, ServiceError
 
+JOB_ID = re.compile(r"[^:/\s]+:[^:/\s]+\Z")
 WORK = ["playbook", "command", "task", "adopt", "steps"]
 STRINGS = ["name", "playbook_name", "playbook", "hosts", "limit", "async_dir", "workspace"]
 LISTS = ["tags", "skip_tags", "labels"]
@@ -283,8 +286,9 @@ def main():
         required_if=[("state", "absent", ["name", "job_id"], True), ("state", "present", WORK, True)],
     )
     params = module.params
-    if params["state"] == "absent" and params["job_id"] is None and not any(params[name] for name in [*WORK, "playbook_name"]):
-        module.fail_json(msg="a name alone is no job: give job_id; or, with name, the playbook_name (task, say) or what it runs")
+    mistake = mistake_in(params)
+    if mistake is not None:
+        module.fail_json(msg=mistake)
     try:
         api = Api(params["url"], params["token"], params["validate_certs"])
         if params["state"] == "absent":
@@ -298,6 +302,18 @@ def main():
     if failure is not None:
         module.fail_json(msg=failure, **result)
     module.exit_json(**result)
+
+
+def mistake_in(params):
+    """What is wrong with how the job is named; None if nothing is."""
+    job_id = params["job_id"]
+    if params["state"] == "present":
+        return None if job_id is None else "job_id is for state=absent: a job that is submitted is known by its name"
+    if job_id is None and not any(params[name] for name in [*WORK, "playbook_name"]):
+        return "a name alone is no job: give job_id; or, with name, the playbook_name (task, say) or what it runs"
+    if job_id is not None and not JOB_ID.match(job_id):
+        return "no job_id, such as task:reindex: %s" % job_id
+    return None
 
 
 def present(module, api):
