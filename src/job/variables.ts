@@ -23,11 +23,11 @@ const reserved = new Set([
 ]);
 const hostPattern = /^[A-Za-z0-9_][A-Za-z0-9_.:%-]*$/;
 /** What more a variable's value may have: a user of a directory (`a@corp.example`, `CORP\\a`, `machine$`), a short IPv6 address. */
-const valuePatterns: Record<string, RegExp> = {
+const valuePatterns = new Map([
   // One argument of ssh, which refuses other characters too; a shell that ssh's configuration hands it to makes nothing of these.
-  ansible_user: /^[A-Za-z0-9_](?:[A-Za-z0-9_.:%@+-]|\\(?=[A-Za-z0-9_]))*\$?$/,
-  ansible_host: /^(?:::)?[A-Za-z0-9_][A-Za-z0-9_.:%-]*$/,
-};
+  ['ansible_user', /^[A-Za-z0-9_](?:[A-Za-z0-9_.:%@+-]|\\(?=[A-Za-z0-9_]))*\$?$/],
+  ['ansible_host', /^(?:::)?[A-Za-z0-9_][A-Za-z0-9_.:%-]*$/],
+]);
 
 /** A name that Ansible takes as a variable's. */
 export const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -44,7 +44,7 @@ export function refusedVariable(name: string, value: unknown): string | undefine
   if (name === 'ansible_connection' && !(typeof value === 'string' && allowedConnections.has(value))) {
     return 'ansible_connection may be "ssh" or "local"';
   }
-  if (typeof value === 'string' && !(valuePatterns[name] ?? hostPattern).test(value))
+  if (typeof value === 'string' && !(valuePatterns.get(name) ?? hostPattern).test(value))
     return `the value of "${name}" has characters that are not allowed there`;
   if (typeof value === 'object' && value !== null) return `"${name}" takes a plain value`;
   return undefined;

@@ -10,6 +10,7 @@ test.each([
   ['ansible_host', '2001:db8::1'],
   ['ansible_host', '::1'],
   ['ansible_host', '::ffff:192.0.2.1'],
+  ['constructor', 'x'],
 ])('%s may be %s', (name, value) => {
   expect(refusedVariable(name, value)).toBeUndefined();
 });
