@@ -17,6 +17,8 @@ const dueAfterMs = [1_000, ...[0, 1, 2, 3, 4].map((power) => 60_000 * 4 ** power
 export class Milestones {
   private told: number;
   private telling = false;
+  /** Since when it is known to run, ms since 1970. */
+  private runsSince: number | null = null;
   /** Not tried again before, ms since 1970. */
   private notBefore = 0;
 
@@ -32,7 +34,8 @@ export class Milestones {
 
   /** Begins to tell what there is to tell of this heartbeat, and returns it with a note of what was told. */
   note(heartbeat: RunHeartbeat): RunHeartbeat {
-    const due = milestonesDue(heartbeat);
+    if (heartbeat.started_at !== null) this.runsSince ??= Date.now();
+    const due = milestonesDue(heartbeat, this.runsSince);
     if (due > this.told && !this.telling && Date.now() >= this.notBefore) void this.tell(heartbeat, due);
     return { ...heartbeat, told: this.told };
   }
@@ -56,8 +59,9 @@ export class Milestones {
   }
 }
 
-function milestonesDue({ started_at }: RunHeartbeat): number {
-  if (started_at === null) return 0;
-  const elapsedMs = Date.now() - Date.parse(started_at);
+function milestonesDue({ started_at }: RunHeartbeat, runsSince: number | null): number {
+  if (started_at === null || runsSince === null) return 0;
+  // A target's clock may be ahead.
+  const elapsedMs = Date.now() - Math.min(Date.parse(started_at), runsSince);
   return dueAfterMs.filter((afterMs) => afterMs <= elapsedMs).length;
 }

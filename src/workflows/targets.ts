@@ -26,7 +26,13 @@ import type { Board } from './board.js';
 import type { GivenUp, Interruptions } from './interruptions.js';
 import { canceledAfter, neverStarted, now, untilAnswered } from './outcomes.js';
 import { isResumed } from './resumed.js';
-import { abandonsHosts, asksFormerRunWhenCanceled, failsWithHostsGivenUp, waitsForCanceledHosts } from './version.js';
+import {
+  abandonsHosts,
+  asksFormerRunWhenCanceled,
+  countsOnlyAttemptsWithHosts,
+  failsWithHostsGivenUp,
+  waitsForCanceledHosts,
+} from './version.js';
 
 type Results = Record<string, TargetEnd>;
 
@@ -71,11 +77,16 @@ class TargetsJob {
     let hosts: string[] | null = null;
     /** How it ended if a former run had no further attempt. */
     let withoutFurther: Outcome | null = null;
+    let last: Outcome | null = null;
     for (; ; this.attempt++) {
       const { node, ended } = await this.runAttempt(hosts);
-      if (withoutFurther !== null && Object.keys(ended).length === 0) return withoutFurther;
+      if (Object.keys(ended).length === 0) {
+        if (withoutFurther !== null) return withoutFurther;
+        if (last !== null && this.interruptions.isCanceled && countsOnlyAttemptsWithHosts()) return canceledAfter(last);
+      }
       Object.assign(results, ended);
       const outcome = this.outcomeOf(results);
+      last = outcome;
       this.board.attemptEnded({ attempt: this.attempt, node, outcome });
       const { isCanceled } = this.interruptions;
       if (outcome.status !== 'failed' || (isCanceled && !looksForFormerAttempts())) return outcome;

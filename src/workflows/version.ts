@@ -53,3 +53,8 @@ export function waitsForCanceledHosts(): boolean {
 export function failsWithHostsGivenUp(): boolean {
   return patched('fails-with-hosts-given-up');
 }
+
+/** Whether an attempt counts that a cancel has cut off before it had any host. */
+export function countsOnlyAttemptsWithHosts(): boolean {
+  return patched('counts-only-attempts-with-hosts');
+}

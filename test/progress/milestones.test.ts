@@ -54,3 +54,14 @@ it('what a worker was away for is told once', async () => {
   }
   expect(told).toHaveLength(1);
 });
+
+it('what runs by a clock that is ahead is told of as soon as any other', async () => {
+  const { told, watch } = workflow();
+  const milestones = watch();
+  const heartbeat = { started_at: new Date(Date.now() + 60 * minute).toISOString(), tasks_done: 0, message: null };
+  milestones.note(heartbeat);
+  expect(told).toHaveLength(0);
+  vi.setSystemTime(Date.now() + 1_100);
+  milestones.note(heartbeat);
+  expect(told).toHaveLength(1);
+});

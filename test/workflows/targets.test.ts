@@ -38,6 +38,8 @@ interface Script {
   late?: string[];
   /** The node that alone can watch the others; any if not said. */
   node?: string | null;
+  /** Called when a further attempt is prepared; resolves when it may be. */
+  further?: (cancel: () => Promise<unknown>, closed: Promise<unknown>) => Promise<unknown>;
   /** Of these, what is never reached. */
   never?: string[];
   /** Called when late hosts are waited for; resolves when they are there, or given up. */
@@ -80,6 +82,7 @@ async function runWith({
   away = [],
   canceled = [],
   waiting,
+  further,
   meanwhile,
 }: Script): Promise<Seen> {
   const seen: Seen = { status: '', outcome: undefined, ran: [], ended: [] };
@@ -97,6 +100,7 @@ async function runWith({
         return isClosed;
       };
       if (since !== null) await waiting?.(memo, abandon);
+      if (attempt > 1) await further?.(() => environment.client.workflow.getHandle(workflowId).cancel(), isClosed);
       const all = hosts ?? ['a', 'b', 'c'];
       const unreached = since === null && attempt === 1 ? all.filter((host) => late.includes(host)) : [];
       const there = all.filter((host) => !unreached.includes(host) && !never.includes(host));
@@ -133,7 +137,8 @@ async function runWith({
   };
   const common = { connection: environment.nativeConnection, workflowBundle: bundle };
   const taskQueue = `targets-${Math.random()}`;
-  const workflows = await Worker.create({ ...common, taskQueue });
+  const local = { cancelReason: () => Promise.resolve('enough') };
+  const workflows = await Worker.create({ ...common, taskQueue, activities: local });
   const nodes = await Worker.create({ connection: common.connection, taskQueue: targetsTaskQueue, activities });
   const input: JobInput = { tenant: 'default', playbook_name: 'task', name: 'x', spec: JobSpec.parse(spec) };
   await workflows.runUntil(
@@ -208,6 +213,17 @@ it('a job that failed in another way on one host is not repeated on any', async 
   });
   expect(status).toBe('FAILED');
   expect(ran).toHaveLength(3);
+});
+
+it('a cancel while a further attempt is prepared is one, and that attempt never was', async () => {
+  const { status, outcome, ran } = await runWith({
+    spec: { command: 'true', retry: { max_attempts: 2, backoff: [60] } },
+    fails: { b: ['lost'] },
+    further: (cancel, closed) => cancel().then(() => closed),
+  });
+  expect(status).toBe('CANCELLED');
+  expect(outcome).toMatchObject({ status: 'canceled', reason: 'enough' });
+  expect(ran).toEqual(['a1', 'b1', 'c1']);
 });
 
 it('a cancel ends it on every host, and what ended by itself stays so', async () => {
