@@ -1,7 +1,9 @@
 """The verb `hosts`: which hosts a pattern means, and how each is reached."""
 
 from ansible import constants as C
+from ansible import context
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.playbook.play import Play
 from ansible.plugins.loader import connection_loader, get_shell_plugin
 from ansible.template import Templar
@@ -36,10 +38,13 @@ def _tell(host, play, variable_manager, loader):
 
         connection = _plain(value("ansible_connection") or C.DEFAULT_TRANSPORT)
         shell = value("ansible_shell_type") or _shell_of(connection_loader.get(connection, class_only=True))
+        become = value("ansible_become")
         family = get_shell_plugin(shell, value("ansible_shell_executable") or C.DEFAULT_EXECUTABLE).SHELL_FAMILY
     except AnsibleError as error:
         return {"name": host.name, "error": str(error)}
-    return {"name": host.name, "connection": connection, "shell": family}
+    # As it wins over ansible.cfg.
+    becomes = context.CLIARGS["become"] if become is None else boolean(become, strict=False)
+    return {"name": host.name, "connection": connection, "shell": family, "becomes": bool(becomes)}
 
 
 def _shell_of(plugin):

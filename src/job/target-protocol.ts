@@ -18,6 +18,8 @@ export type TargetSpec = TaskSpec | AdoptSpec;
 export type TargetPlace = {
   /** Whether Ansible's connection to the host is `local`: it is the node itself. */
   local: boolean;
+  /** Whether Ansible becomes another user there by itself: by its variables, or ansible.cfg. */
+  becomes?: boolean | undefined;
 } & (
   | { dir: string; token: string; machine?: string | null | undefined }
   | { adopted: { job_id: string; async_dir: string | null } }

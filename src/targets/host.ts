@@ -8,13 +8,18 @@ export interface TargetHost {
   extraVars: string | null;
   host: string;
   become: boolean;
-  /** Whether Ansible's connection to it is `local`. */
+  /** Whether it is this machine and, as far as the job doesn't say otherwise, this user. */
   local: boolean;
 }
 
 /** Tells one way to a host from another. */
 export function keyOfHost({ inventory, extraVars, host, become }: TargetHost): string {
   return JSON.stringify([inventory, extraVars, host, become]);
+}
+
+/** `local` of a host where an attempt has that place. */
+export function isLocal({ local, becomes }: Pick<TargetPlace, 'local' | 'becomes'>): boolean {
+  return local && becomes !== true;
 }
 
 /** Whether nothing stands between this process and the files on the host: neither a connection nor another user. */

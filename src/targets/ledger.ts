@@ -9,7 +9,7 @@ import { JobSpec } from '../job/spec.js';
 import type { TargetsRef } from '../job/target-protocol.js';
 
 const Place = z.intersection(
-  z.object({ local: z.boolean() }),
+  z.object({ local: z.boolean(), becomes: z.boolean().optional() }),
   z.union([
     z.object({ dir: z.string(), token: z.string(), machine: z.string().nullish() }),
     z.object({ adopted: z.object({ job_id: z.string(), async_dir: z.string().nullable() }) }),

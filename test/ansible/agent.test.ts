@@ -60,7 +60,7 @@ describe('a call', () => {
       for (const extra_vars of [bench.path('plain.json'), bench.path('extra_vars.yml')]) {
         const asked = { inventory: bench.path('inventory.yml'), extra_vars, pattern: 'all' };
         const { hosts } = await bench.agent.hosts(asked, { timeoutMs: 60_000 });
-        expect(hosts).toEqual([{ name: 'here', connection: trap, shell: 'sh' }]);
+        expect(hosts).toEqual([{ name: 'here', connection: trap, shell: 'sh', becomes: false }]);
       }
     }
     expect(existsSync(bench.path('touched'))).toBe(false);
@@ -71,9 +71,10 @@ describe('hosts', () => {
   test('are told with how they are reached: by variables, groups, files beside playbooks, and ansible.cfg', async () => {
     await using bench = await AgentBench.open({
       files: {
-        'playbooks/ansible.cfg': '[defaults]\ntransport = local\n',
+        'playbooks/ansible.cfg': '[defaults]\ntransport = local\n[privilege_escalation]\nbecome = true\n',
         'playbooks/group_vars/windows.yml': 'ansible_connection: winrm\n',
-        'playbooks/host_vars/templated.yml': 'ansible_connection: "{{ way }}"\nway: ansible.builtin.ssh\n',
+        'playbooks/host_vars/templated.yml':
+          'ansible_connection: "{{ way }}"\nway: ansible.builtin.ssh\nansible_become: "{{ 1 > 2 }}"\n',
         'playbooks/host_vars/undefined.yml': 'ansible_connection: "{{ nowhere }}"\n',
         'hosts.ini':
           'default\ntemplated\nundefined\ncmd ansible_shell_type=cmd ansible_connection=ssh\n[windows]\nwin1\n',
@@ -82,11 +83,11 @@ describe('hosts', () => {
     const asked = { inventory: bench.path('hosts.ini'), extra_vars: null };
     const { hosts } = await bench.agent.hosts({ ...asked, pattern: 'all' }, { timeoutMs: 60_000 });
     expect(hosts).toEqual([
-      { name: 'default', connection: 'local', shell: 'sh' },
-      { name: 'templated', connection: 'ssh', shell: 'sh' },
+      { name: 'default', connection: 'local', shell: 'sh', becomes: true },
+      { name: 'templated', connection: 'ssh', shell: 'sh', becomes: false },
       { name: 'undefined', error: expect.stringContaining('nowhere') as string },
-      { name: 'cmd', connection: 'ssh', shell: 'cmd' },
-      { name: 'win1', connection: 'winrm', shell: 'powershell' },
+      { name: 'cmd', connection: 'ssh', shell: 'cmd', becomes: true },
+      { name: 'win1', connection: 'winrm', shell: 'powershell', becomes: true },
     ]);
     const some = await bench.agent.hosts({ ...asked, pattern: 'windows:&all' }, { timeoutMs: 60_000 });
     expect(some.hosts.map(({ name }) => name)).toEqual(['win1']);

@@ -103,7 +103,8 @@ export async function unreachableApi({
     syncMaxWaitMs: 1000,
     ending: new AbortController().signal,
     targetHosts: {
-      find: (_inventory, _extraVars, pattern) => Promise.resolve([{ name: pattern, connection: 'ssh', shell: 'sh' }]),
+      find: (_inventory, _extraVars, pattern) =>
+        Promise.resolve([{ name: pattern, connection: 'ssh', shell: 'sh', becomes: false }]),
       inventories: new InventoryFiles(path.join(folder, 'inline'), {
         inventoriesDir: path.join(folder, 'inventories'),
         python,

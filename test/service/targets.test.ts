@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -172,6 +172,23 @@ needsSshd('a task', () => {
       expect(left(true)).toContain('claim.1');
       expect(left(false)).toContain('stdout');
     });
+  });
+
+  it('on this machine runs as whom the variables of its host say', async () => {
+    const { folder } = targets.service;
+    const become = path.join(folder, 'become');
+    const words = '#!/bin/sh\nwhile [ "$1" != /bin/sh ]; do shift; done\nexport BECAME=another\nexec "$@"\n';
+    writeFileSync(become, words, { mode: 0o755 });
+    // Ansible becomes nobody who it is already.
+    const ansible_become_user = process.getuid?.() === 0 ? 'nobody' : 'root';
+    const mine = { ansible_connection: 'local', ansible_become: true, ansible_become_exe: become, ansible_become_user };
+    const inventory = {
+      all: { vars: { ansible_python_interpreter: '{{ ansible_playbook_python }}' }, hosts: { mine } },
+    };
+    writeFileSync(path.join(folder, 'inventories', 'mine.json'), JSON.stringify(inventory));
+    const spec = { command: 'echo "I am $BECAME"', hosts: 'mine', inventory: 'mine.json' };
+    const job = await targets.submit(spec);
+    expect(await targets.service.ended(job.job_id)).toMatchObject({ result: { stdout: 'I am another\n' } });
   });
 
   it('on several hosts is successful only if it is on all, and says how it ended on each', async () => {

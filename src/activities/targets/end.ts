@@ -4,6 +4,7 @@ import type { RunHeartbeat } from '../../job/protocol.js';
 import type { TargetsRef } from '../../job/target-protocol.js';
 import { targetMarkerOf } from '../../targets/ids.js';
 import { NotEndedError } from '../../ansible/watch.js';
+import { isLocal } from '../../targets/host.js';
 import { endOnHost, UnclearEndError } from '../../targets/task-on-host.js';
 import type { RunInTemporal } from '../context.js';
 import { cancelReason } from '../end.js';
@@ -51,7 +52,7 @@ export async function endEverywhere(
   const ends = await Promise.allSettled(
     Object.entries(places).map(([host, place]) => {
       const marker = targetMarkerOf({ host, runId: run_id, attempt });
-      const job = { host: { ...way, host, local: place.local }, place, marker };
+      const job = { host: { ...way, host, local: isLocal(place) }, place, marker };
       const end = async (): Promise<void> => {
         await endOnHost(context.targets, job, { ...why, graceMs: context.killGraceMs }, signal);
         ended?.(host);

@@ -6,7 +6,7 @@ import { canceledBeforeStart, notStarted, targetsTold, timesTold } from '../../j
 import type { PrepareRequest, TargetPlace, TargetsPlacement, TargetSpec } from '../../job/target-protocol.js';
 import type { NewTask } from '../../targets/calls.js';
 import { refusedHost, UnusableInventoryError, type FoundHost } from '../../targets/found-hosts.js';
-import type { TargetHost } from '../../targets/host.js';
+import { isLocal, type TargetHost } from '../../targets/host.js';
 import { targetIdOf, targetMarkerOf } from '../../targets/ids.js';
 import { failed } from '../../targets/results.js';
 import { formerPlaces, RunGoneError } from '../former-placement.js';
@@ -143,12 +143,12 @@ async function prepareOn(
   const refusal = refusedHost(found);
   if (refusal !== undefined || 'error' in found) return { ended: notLaunched(refusal ?? '') };
   const { name } = found;
-  const local = found.connection === 'local';
+  const connection = { local: found.connection === 'local', ...(found.becomes && { becomes: true }) };
   if (spec.kind === 'adopt') {
     const { ansible_job_id: job_id, async_dir = null } = spec.adopt;
-    return { place: { local, adopted: { job_id, async_dir } } };
+    return { place: { ...connection, adopted: { job_id, async_dir } } };
   }
-  const host: TargetHost = { ...(await wayTo(context, spec)), host: name, local };
+  const host: TargetHost = { ...(await wayTo(context, spec)), host: name, local: isLocal(connection) };
   const answer = await context.targets.calls.prepare(
     host,
     newTask(context, request, spec, name),
@@ -159,7 +159,7 @@ async function prepareOn(
   if (answer.status === 'refused') return { ended: notLaunched(answer.reason) };
   const made = answer.value;
   if ('error' in made) return { ended: failed({ kind: made.error.kind, message: made.error.msg }) };
-  return { place: { local, ...made } };
+  return { place: { ...connection, ...made } };
 }
 
 function newTask(

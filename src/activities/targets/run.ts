@@ -10,6 +10,7 @@ import type { RunHeartbeat } from '../../job/protocol.js';
 import type { TargetPlace, TargetsRef, TargetSpec } from '../../job/target-protocol.js';
 import type { Launch } from '../../targets/calls.js';
 import { targetIdOf, targetMarkerOf } from '../../targets/ids.js';
+import { isLocal } from '../../targets/host.js';
 import { HostOutput } from '../../targets/output.js';
 import { withLastError } from '../../targets/results.js';
 import { runOnHost, type HostTask, type Standing } from '../../targets/task-on-host.js';
@@ -100,7 +101,7 @@ async function runOne(
   const which = { host, runId: ref.run_id, attempt: ref.attempt };
   const output = await HostOutput.open(files);
   const task: HostTask = {
-    host: { ...(await wayTo(context, ref.spec)), host, local: place.local },
+    host: { ...(await wayTo(context, ref.spec)), host, local: isLocal(place) },
     place,
     marker: targetMarkerOf(which),
     launch: 'dir' in place && ref.only_former !== true ? launchOf(ref.spec, place, targetIdOf(which)) : null,

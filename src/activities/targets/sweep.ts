@@ -3,7 +3,7 @@ import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { Lane } from '../../ansible/agent/lane.js';
 import type { JobMemo } from '../../job/protocol.js';
 import type { TargetsRef } from '../../job/target-protocol.js';
-import { keyOfHost, type TargetHost } from '../../targets/host.js';
+import { isLocal, keyOfHost, type TargetHost } from '../../targets/host.js';
 import type { LedgerEntry } from '../../targets/ledger.js';
 import { keyOf } from '../context.js';
 import { isOpen } from '../engine.js';
@@ -142,7 +142,7 @@ async function leftoversOf(context: TargetContext, over: LedgerEntry[]): Promise
     const way = await wayTo(context, entry.spec);
     for (const [name, place] of Object.entries(entry.places)) {
       if (!('dir' in place)) continue;
-      const host = { ...way, host: name, local: place.local };
+      const host = { ...way, host: name, local: isLocal(place) };
       const ofHost = leftovers.get(keyOfHost(host)) ?? { host, dirs: [] };
       ofHost.dirs.push({ dir: place.dir, entry });
       leftovers.set(keyOfHost(host), ofHost);

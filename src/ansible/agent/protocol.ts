@@ -53,7 +53,7 @@ export type TaskResult = z.infer<typeof TaskResult>;
 
 /** A host: how it is reached, or why that can't be told. */
 export const Host = z.union([
-  z.object({ name: z.string(), connection: z.string(), shell: z.string() }),
+  z.object({ name: z.string(), connection: z.string(), shell: z.string(), becomes: z.boolean() }),
   z.object({ name: z.string(), error: z.string() }),
 ]);
 export type Host = z.infer<typeof Host>;
