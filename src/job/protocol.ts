@@ -179,6 +179,8 @@ export interface RunHeartbeat {
   unreachable?: Record<string, string> | undefined;
   /** RFC 3339: since when hosts answer and can't see how it stands there; of so many as have room. */
   unclear?: Record<string, string> | undefined;
+  /** Hosts on which nothing of a canceled attempt is left; of so many as have room. */
+  ended?: string[] | undefined;
   /** Up to which of the times at which milestones are told the workflow has been told one. */
   told?: number | null;
 }

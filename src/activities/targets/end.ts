@@ -13,6 +13,8 @@ import { wayTo, type TargetContext } from './context.js';
 import { placesToEnd } from './known-ends.js';
 
 const namedTroubles = 5;
+/** They have room in a heartbeat. */
+const mostEnded = 2_000;
 
 /**
  * Ends an attempt on all its hosts because its job was canceled.
@@ -26,13 +28,17 @@ export async function endTargets(
   last: RunHeartbeat | undefined,
 ): Promise<void> {
   const why = { cause: 'cancel', reason: await cancelReason(context, asking) };
-  const places = await placesToEnd(context, ref);
+  // Those of others are not to be asked again and again while one is out of reach.
+  const ended = new Set(last?.ended);
+  const left = Object.entries(await placesToEnd(context, ref)).filter(([host]) => !ended.has(host));
   const tell = (hosts: string[]): void => {
     const since = (host: string): number => Date.parse(last?.unclear?.[host] ?? '') || Date.now();
     const unclear = timesTold(hosts.map((host) => [host, since(host)]));
-    lifeline.tell({ started_at: null, tasks_done: 0, message: null, unclear });
+    const known = { unclear, ended: [...ended].slice(0, mostEnded) };
+    lifeline.tell({ started_at: null, tasks_done: 0, message: null, ...known });
   };
-  await endEverywhere(context, { ...ref, places }, why, lifeline.signal, { tell });
+  const rest = { ...ref, places: Object.fromEntries(left) };
+  await endEverywhere(context, rest, why, lifeline.signal, { tell, ended: (host) => ended.add(host) });
 }
 
 /**
