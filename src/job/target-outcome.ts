@@ -1,5 +1,6 @@
 import type { Failure, FailureKind } from './failure.js';
 import type { LeftProcess, Outcome, TargetResult } from './outcome.js';
+import type { JobKind } from './spec.js';
 
 /** What Temporal is asked to keep of a run's hosts. */
 const targetsBytes = 400_000;
@@ -37,8 +38,20 @@ function leftoversOn(targets: Record<string, TargetResult>): LeftProcess[] {
 }
 
 /** Whether it is not known how it ended there: it was not waited for any more. */
-export function isGivenUp({ failure }: TargetResult): boolean {
+export function isGivenUp({ failure }: Pick<TargetResult, 'failure'>): boolean {
   return failure?.kind === 'unreachable' || failure?.kind === 'node_lost';
+}
+
+/** The hosts on which it ran and was watched to its end, so that some node has all that it printed there. */
+export function hostsWatchedToEnd(kind: JobKind, targets: Record<string, TargetResult>): string[] {
+  const hosts = Object.entries(targets).filter(([, result]) => {
+    const { status, started_at, rc } = result;
+    const hasRun = started_at !== null || rc !== null || status === 'successful';
+    // What was adopted is left as it is when its job is canceled.
+    const isLeft = kind === 'adopt' && status === 'canceled';
+    return hasRun && !isLeft && !isGivenUp(result);
+  });
+  return hosts.map(([host]) => host);
 }
 
 /** The hosts that failed, if each did so in a way that is worth another attempt; else none. */

@@ -6,7 +6,8 @@ import type { AttemptEvidence } from '../job/evidence.js';
 import { Outcome } from '../job/outcome.js';
 import type { LiveProgress } from '../job/progress.js';
 import type { Slots } from '../node/slots.js';
-import { StoredOutput } from './output.js';
+import type { OnHosts } from './host-output.js';
+import { HostsOutput, StoredOutput } from './output.js';
 import { ProgressReader } from './progress.js';
 
 /** How many attempts' progress is followed at the same time. */
@@ -50,6 +51,26 @@ export class AttemptStore {
   async output(key: AttemptKey): Promise<StoredOutput | undefined> {
     const folder = attemptFolder(this.runsDir, key);
     return (await isFolder(folder)) ? new StoredOutput(folder) : undefined;
+  }
+
+  /**
+   * The output of attempts on target hosts, from `first` to that of the key; undefined if none has a folder on this machine.
+   * @param on how it stands there; with `isUnderWay` the last one is, and must have its folder here
+   */
+  async outputOnHosts(
+    key: AttemptKey,
+    first: number,
+    { isUnderWay, ...on }: Omit<OnHosts, 'underWay'> & { isUnderWay: boolean },
+  ): Promise<HostsOutput | undefined> {
+    const folders: string[] = [];
+    for (let attempt = key.attempt; attempt >= first; attempt--) {
+      const folder = attemptFolder(this.runsDir, { ...key, attempt });
+      if (await isFolder(folder)) folders.push(folder);
+      else if (isUnderWay && attempt === key.attempt) return undefined;
+    }
+    const [last] = folders;
+    if (last === undefined) return undefined;
+    return new HostsOutput(folders, { ...on, underWay: isUnderWay ? last : null });
   }
 
   /** How far an attempt is now; undefined if its folder isn't on this machine. */

@@ -24,6 +24,11 @@ export function hostOfFolder(name: string): string {
   return decodeURIComponent(name);
 }
 
+/** A host as its folder names it. */
+export function keptAs(host: string): string {
+  return hostOfFolder(folderNameOf(host));
+}
+
 /** Any name that an inventory may have, as one that a folder may have. */
 function folderNameOf(host: string): string {
   const name = encodeURIComponent(host).replace(/^\./, '%2E');

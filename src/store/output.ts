@@ -3,7 +3,8 @@ import { ReadableStream } from 'node:stream/web';
 import { tasksIn } from '../ansible/tasks.js';
 import type { OutputSummary } from '../job/document.js';
 import type { Tasks } from '../job/outcome.js';
-import { hostsIn, openAllHosts, openHost } from './host-output.js';
+import { keptAs } from './host-files.js';
+import { hostsIn, hostsLacking, openAllHosts, openHost, type OnHosts } from './host-output.js';
 import { endsLine, joined, openText, textOf, type TextFile } from './text-file.js';
 
 const chunkBytes = 64 * 1024;
@@ -69,32 +70,40 @@ export class StoredText {
   }
 }
 
-/** What an attempt printed, and did, as its folder has it. */
+/** What an attempt printed, and did, as its folder on this node has it. */
 export class StoredOutput extends StoredText {
-  /**
-   * @param folder of the attempt on this node
-   * @param part of what runs on target hosts: what one of them printed; all, if not given
-   */
-  constructor(
-    private readonly folder: string,
-    part?: OutputPart,
-  ) {
-    super(() => openOutput(folder, part));
-  }
-
-  /** Whether the attempt runs on target hosts, this one among them. */
-  async hasHost(host: string): Promise<boolean> {
-    return (await hostsIn(this.folder)).includes(host);
-  }
-
-  /** The same output, but of one host. */
-  of(part: OutputPart): StoredOutput {
-    return new StoredOutput(this.folder, part);
+  constructor(private readonly folder: string) {
+    super(() => openText(path.join(folder, 'stdout.log')));
   }
 
   /** How far the attempt came; null if its events don't tell. */
   work(): Promise<Tasks | null> {
     return tasksIn(this.folder);
+  }
+}
+
+/** What attempts printed on target hosts: on each host the last one that has it here. */
+export class HostsOutput extends StoredText {
+  /** @param folders of the attempts on this node, the last one first */
+  constructor(
+    private readonly folders: readonly string[],
+    private readonly on: OnHosts,
+  ) {
+    super(async () => {
+      const hosts = await hostsIn(folders);
+      return hosts.size === 0 ? undefined : openAllHosts(hosts, on);
+    });
+  }
+
+  /** The hosts of which it is known that more was printed than is here. */
+  async lacking(): Promise<string[]> {
+    return hostsLacking(await hostsIn(this.folders), this.on);
+  }
+
+  /** What one host printed; undefined if nothing is kept of it. */
+  async of({ host, stream }: OutputPart): Promise<StoredText | undefined> {
+    const folder = (await hostsIn(this.folders)).get(keptAs(host));
+    return folder === undefined ? undefined : new StoredText(() => openHost(folder, host, stream));
   }
 }
 
@@ -115,12 +124,6 @@ export function outputsOf(parts: readonly { title: string; output: StoredText | 
 /** As Ansible heads plays and tasks. */
 function heading(title: string): string {
   return `${title} `.padEnd(headingCharacters, '*');
-}
-
-async function openOutput(folder: string, part: OutputPart | undefined): Promise<TextFile | undefined> {
-  if (part !== undefined) return openHost(folder, part.host, part.stream);
-  const hosts = await hostsIn(folder);
-  return hosts.length > 0 ? openAllHosts(folder, hosts) : openText(path.join(folder, 'stdout.log'));
 }
 
 async function closing<T>(text: TextFile | undefined, use: () => Promise<T>): Promise<T> {

@@ -26,6 +26,7 @@ export const port = 8000;
 /** The API over folders of its own, with a Temporal that can't be reached: for all that is decided before Temporal is asked. */
 export interface UnreachableApi {
   app: Api;
+  jobs: Jobs;
   folder: string;
   /** What the API logged. */
   logged: () => string;
@@ -83,9 +84,10 @@ export async function unreachableApi({
     requireSpace: () => Promise.resolve(),
     enter: () => Promise.resolve(false),
   });
+  const jobs = new Jobs(temporal, store, nodes, foreground, undefined);
   const app = createApp({
     temporal,
-    jobs: new Jobs(temporal, store, nodes, foreground, undefined),
+    jobs,
     nodes,
     pulse: new Pulse(temporal, outage),
     foreground,
@@ -118,6 +120,7 @@ export async function unreachableApi({
     });
   return {
     app,
+    jobs,
     folder,
     logged: () => lines.join(''),
     request,

@@ -208,6 +208,11 @@ describe('steps', () => {
     expect(steps[1]).toMatchObject({ status: 'successful', outputs: { taken: text } });
     const { hosts, result } = (await service.get(step)).body;
     expect(result.outputs).toEqual(steps[0].outputs);
+    // Each host had its end in another attempt.
+    for (const stdout of [result.stdout, (await service.get(`/api/v1/jobs/${job.job_id}/stdout`)).text])
+      expect(stdout.match(/^\w+ \| CHANGED \| rc=0 >>$/gm)).toEqual(
+        ['one', 'two'].map((host) => `${host} | CHANGED | rc=0 >>`),
+      );
     expect(Object.keys(hosts.one)).not.toContain('printed');
   });
 

@@ -18,7 +18,7 @@ import { enteredRun } from '../temporal/enter.js';
 import type { Nodes, SeenNode } from '../temporal/nodes.js';
 import { SharedCalls } from '../temporal/shared-calls.js';
 import { StepsOfRuns } from '../temporal/specs.js';
-import { keyOfLastAttempt, outputOfSteps } from './output.js';
+import { isOnNode, keyOfLastAttempt, outputOfSteps, wholeOutputOnHosts } from './output.js';
 import { documentsOfSteps, evidenceOfSteps, progressOfSteps } from './steps.js';
 
 /** How many finished runs' output is remembered. */
@@ -140,7 +140,7 @@ export class Jobs {
     if (remembered !== undefined) return remembered;
     const finished = isFinished(state);
     const output = await (steps === undefined
-      ? this.#readOutput(run, finished)
+      ? this.#readOutput(seen, finished)
       : this.#readOutputOfSteps(run, steps, finished));
     if (finished) this.#remember(run.runId, output);
     return output;
@@ -152,11 +152,13 @@ export class Jobs {
     return { ...summary, progress: unknownProgress };
   }
 
-  async #readOutput(run: RunEvidence, finished: boolean): Promise<OutputSummary> {
-    const key = keyOfLastAttempt(run);
+  async #readOutput(seen: SeenRun, finished: boolean): Promise<OutputSummary> {
+    const { run } = seen;
+    const key = isOnNode(run) ? keyOfLastAttempt(run) : null;
     const stored = key === null ? undefined : await this.store.output(key);
     const progress = finished ? await progressAtEnd(run, stored) : await this.#progress(run);
-    const summary = stored === undefined ? nothingStored(finished) : await stored.summary(finished);
+    const printed = isOnNode(run) ? stored : await wholeOutputOnHosts(this.store, seen);
+    const summary = printed === undefined ? nothingStored(finished) : await printed.summary(finished);
     return { ...summary, progress };
   }
 
@@ -183,11 +185,6 @@ function nothingStored(finished: boolean): Omit<OutputSummary, 'progress'> {
 async function progressAtEnd({ memo }: RunEvidence, stored: StoredOutput | undefined): Promise<LiveProgress> {
   const tasks = memo.outcome?.tasks ?? (await stored?.work());
   return tasks == null ? unknownProgress : { ...unknownProgress, tasksDone: tasks.done, tasksTotal: tasks.total };
-}
-
-/** Whether the attempts of a run live in folders of a node; else they are on target hosts. */
-function isOnNode({ memo }: RunEvidence): boolean {
-  return memo.kind === undefined || memo.kind === 'playbook';
 }
 
 /** Whether a cancel would change anything. */

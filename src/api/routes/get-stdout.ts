@@ -7,7 +7,7 @@ import { requireScope } from '../callers/scope.js';
 import type { ApiContext } from '../context.js';
 import { findRun } from '../jobs/find.js';
 import type { SeenRun } from '../jobs/jobs.js';
-import { lastAttemptOf, outputOfSteps } from '../jobs/output.js';
+import { isOnNode, lastAttemptOf, outputOfSteps, outputOnHosts } from '../jobs/output.js';
 import { problemAnswers } from '../problem-answers.js';
 import { Problem } from '../problem.js';
 import { JobIdParameter, namedInPath, RunParameter } from '../request.js';
@@ -22,12 +22,10 @@ const StdoutParameters = z
       .optional()
       .openapi({ description: 'Only the last N lines' }),
     run: RunParameter,
-    attempt: z.coerce
-      .number()
-      .int()
-      .min(1)
-      .optional()
-      .openapi({ description: 'The current or last attempt if not given' }),
+    attempt: z.coerce.number().int().min(1).optional().openapi({
+      description:
+        'The current or last attempt if not given; of what runs on target hosts, of each host the last one that ran there',
+    }),
     host: z
       .string()
       .max(1000)
@@ -108,10 +106,11 @@ function answer(output: StoredText | undefined, whole: ByteRange, range: ByteRan
  */
 async function findOutput(
   { store }: ApiContext,
-  { run, steps }: SeenRun,
+  seen: SeenRun,
   wanted: number | undefined,
   part: OutputPart | undefined,
 ): Promise<StoredText | undefined> {
+  const { run, steps } = seen;
   const none = (why: string): Problem => new Problem('output-not-found', `No output of ${jobIdOf(run.job)}: ${why}`);
   const last = steps === undefined ? lastAttemptOf(run) : 1;
   const attempt = wanted ?? last;
@@ -123,12 +122,25 @@ async function findOutput(
     if (outputs?.isHere === false) throw none('the folders of its steps are not on this machine');
     return outputs?.text;
   }
+  if (!isOnNode(run)) {
+    const output = await outputOnHosts(store, seen, wanted);
+    if (output === undefined) throw notHere(run, attempt, none);
+    const lacking = (await output.lacking()).filter((host) => part === undefined || host === part.host);
+    if (lacking.length > 0) throw none(`what ${lacking[0]} printed is not on this machine, or not all of it`);
+    if (part === undefined) return output;
+    const printed = await output.of(part);
+    if (printed === undefined) throw none(`nothing is kept of a host ${part.host}`);
+    return printed;
+  }
   const output = await store.output({ ...run.job, runId: run.evidenceRunId, attempt });
-  if (output === undefined && hasNotStarted(run, attempt)) throw none(`attempt ${attempt} was not started`);
-  if (output === undefined) throw none(`the folder of attempt ${attempt} is not on this machine`);
-  if (part === undefined) return output;
-  if (!(await output.hasHost(part.host))) throw none(`nothing is kept of a host ${part.host}`);
-  return output.of(part);
+  if (output === undefined) throw notHere(run, attempt, none);
+  if (part !== undefined) throw none(`nothing is kept of a host ${part.host}`);
+  return output;
+}
+
+function notHere(run: SeenRun['run'], attempt: number, none: (why: string) => Problem): Problem {
+  if (hasNotStarted(run, attempt)) return none(`attempt ${attempt} was not started`);
+  return none(`the folder of attempt ${attempt} is not on this machine`);
 }
 
 function hasNotStarted({ memo }: SeenRun['run'], attempt: number): boolean {
