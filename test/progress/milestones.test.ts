@@ -55,7 +55,7 @@ it('what a worker was away for is told once', async () => {
   expect(told).toHaveLength(1);
 });
 
-it('what runs by a clock that is ahead is told of as soon as any other', async () => {
+it('what runs by a clock that is ahead is told of as soon as any other', () => {
   const { told, watch } = workflow();
   const milestones = watch();
   const heartbeat = { started_at: new Date(Date.now() + 60 * minute).toISOString(), tasks_done: 0, message: null };
