@@ -22,7 +22,7 @@ export function lastTold(): RunHeartbeat | undefined {
 function isAnother(last: RunHeartbeat | undefined, told: RunHeartbeat): boolean {
   if (last?.started_at !== told.started_at || last.play !== told.play || last.unusual !== told.unusual) return true;
   const { targets = {} } = told;
-  if (hostsAway(last) !== hostsAway(told)) return true;
+  if (hostsAway(last) !== hostsAway(told) || last.ended?.length !== told.ended?.length) return true;
   return Object.keys(targets).some((host) => last.targets?.[host]?.status !== targets[host]?.status);
 }
 

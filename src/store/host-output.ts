@@ -38,9 +38,13 @@ export async function hostsLacking(
   const lacking: string[] = [];
   for (const host of [...watched, ...others]) {
     const folder = hosts.get(keptAs(host));
-    if (folder === undefined || !(await hasEnd(folder, host, targets[host]))) lacking.push(host);
+    if (folder === undefined || !(await hasEnd(folder, host, knownOf(host, targets)))) lacking.push(host);
   }
   return lacking;
+}
+
+function knownOf(host: string, targets: OnHosts['targets']): TargetResult | undefined {
+  return Object.hasOwn(targets, host) ? targets[host] : undefined;
 }
 
 /** Whether an attempt was watched to its end here, and that is the one that is known. */
@@ -94,7 +98,7 @@ export async function openAllHosts(hosts: ReadonlyMap<string, string>, on: OnHos
 
 /** As Ansible heads what a command printed. */
 async function headingOf(folder: string, host: string, { underWay, targets }: OnHosts): Promise<string> {
-  const result = (await resultIn(folder, host)) ?? targets[host];
+  const result = (await resultIn(folder, host)) ?? knownOf(host, targets);
   if (result === undefined) return `${host} | ${folder === underWay ? 'RUNNING' : 'END UNKNOWN'}`;
   const rc = result.rc === null ? '' : ` | rc=${result.rc}`;
   const isChanged = result.status === 'successful' && result.changed === true;

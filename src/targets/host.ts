@@ -13,8 +13,8 @@ export interface TargetHost {
 }
 
 /** Tells one way to a host from another. */
-export function keyOfHost({ inventory, extraVars, host, become }: TargetHost): string {
-  return JSON.stringify([inventory, extraVars, host, become]);
+export function keyOfHost({ inventory, extraVars, host, become, local }: TargetHost): string {
+  return JSON.stringify([inventory, extraVars, host, become, local]);
 }
 
 /** `local` of a host where an attempt has that place. */

@@ -81,6 +81,9 @@ export async function runOnHost(
 /** Its host can't be reached, or can't see whether anything is left. */
 export class UnclearEndError extends NotEndedError {}
 
+/** Its host answers, and can't see whether anything is left. */
+class UnseenEndError extends UnclearEndError {}
+
 /**
  * Ends a job on its host and verifies it.
  * @throws NotEndedError while something of it is left, or the host can't be reached
@@ -110,7 +113,7 @@ function isAnother(place: HostTask['place'], machine: string | null | undefined)
 }
 
 function refuseLeft(host: string, ended: EndedJob): void {
-  if (ended.unknown !== null) throw new UnclearEndError(`${host}: ${ended.unknown}`);
+  if (ended.unknown !== null) throw new UnseenEndError(`${host}: ${ended.unknown}`);
   if (ended.left.length === 0) return;
   const named = ended.left.slice(0, 10).map(({ pid, command }) => `pid ${pid} (${command})`);
   throw new NotEndedError(`${host}: ${ended.left.length} process(es) can't be killed: ${named.join(', ')}`);
@@ -125,6 +128,8 @@ class Watcher {
   private suspected: { state: string; at: number } | null = null;
   private isActing = false;
   private unlaunchedSince: number | null = null;
+  /** Since when it is to be ended, and it isn't known whether anything is left. */
+  private heldUpSince: number | null = null;
   /** How it ended, while its output is still copied. */
   private ended: TargetResult | null = null;
   /** Whether nothing is left of what was cut short. */
@@ -224,7 +229,8 @@ class Watcher {
 
   /** Of what can't be seen it counts that it runs (R9), until an operator says otherwise (R4). */
   private clarityOf({ unknown }: { unknown?: boolean | undefined }): Partial<Standing> {
-    return unknown === true ? { unclearSince: this.standing.unclearSince ?? Date.now() } : {};
+    const isUnclear = unknown === true || this.heldUpSince !== null;
+    return isUnclear ? { unclearSince: this.standing.unclearSince ?? this.heldUpSince ?? Date.now() } : {};
   }
 
   private finished(look: Extract<Look, { state: 'finished' }>): void {
@@ -259,7 +265,7 @@ class Watcher {
     try {
       await this.end('lost', 'the record of how it ended is gone');
     } catch (error) {
-      if (cause === 'timeout' || !(error instanceof UnclearEndError) || this.signal.aborted) throw error;
+      if (cause === 'timeout' || !(error instanceof UnseenEndError)) throw error;
       this.tools.log.warn({ err: error, host: this.task.host.host }, 'a killed job may have left something');
     }
     this.isCleared = true;
@@ -334,13 +340,16 @@ class Watcher {
     if (this.isActing) return;
     this.isActing = true;
     void action()
-      .then(() => this.tools.watches.soon(this.task.host))
+      .then(() => {
+        this.heldUpSince = null;
+        this.tools.watches.soon(this.task.host);
+      })
       .catch((error: unknown) => {
         if (this.signal.aborted) return;
         this.tools.log.warn({ err: error, host: this.task.host.host }, 'a job on a host is held up; trying again');
         const { result, unreachableSince, unclearSince } = this.standing;
-        const isUnclear = error instanceof UnclearEndError;
-        const since = { unreachableSince, unclearSince: unclearSince ?? (isUnclear ? Date.now() : null) };
+        if (error instanceof UnclearEndError) this.heldUpSince ??= Date.now();
+        const since = { unreachableSince, unclearSince: unclearSince ?? this.heldUpSince };
         this.tell({ ...result, message: (error as Error).message }, since);
       })
       .finally(() => {

@@ -12,7 +12,7 @@ import { nodeTaskQueue, type JobInput } from '../job/protocol.js';
 import { backoffBeforeNext } from '../job/backoff.js';
 import { allWithoutPrinted, outputsOfTask } from '../job/printed.js';
 import { withDeclaredOutputs } from '../job/step-outcome.js';
-import { endedByCancel, hostsToRetry, outcomeOfTargets } from '../job/target-outcome.js';
+import { endedByCancel, hostsToRetry, isGivenUp, outcomeOfTargets } from '../job/target-outcome.js';
 import {
   killSignal,
   targetsTaskQueue,
@@ -82,7 +82,8 @@ class TargetsJob {
       const { node, ended } = await this.runAttempt(hosts);
       if (Object.keys(ended).length === 0) {
         if (withoutFurther !== null) return withoutFurther;
-        if (last !== null && this.interruptions.isCanceled && countsOnlyAttemptsWithHosts()) return canceledAfter(last);
+        if (last !== null && this.interruptions.isCanceled && countsOnlyAttemptsWithHosts())
+          return Object.values(results).some(isGivenUp) ? last : canceledAfter(last);
       }
       Object.assign(results, ended);
       const outcome = this.outcomeOf(results);

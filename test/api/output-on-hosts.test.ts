@@ -112,8 +112,10 @@ it('a host that was given up or never started takes nothing from the output, and
   const { document, stdout } = await ended({ web1: result(1), web2: result(1, 'unreachable'), web3: never }, [
     { attempt: 1, host: 'web1', printed: 'one\n', result: result(1) },
     { attempt: 1, host: 'web2', printed: 'two\n' },
+    { attempt: 1, host: 'constructor', printed: 'none\n' },
   ]);
-  const printed = 'web1 | SUCCESSFUL | rc=0 >>\none\nweb2 | UNREACHABLE >>\ntwo\n';
+  const printed =
+    'constructor | END UNKNOWN >>\nnone\n' + 'web1 | SUCCESSFUL | rc=0 >>\none\nweb2 | UNREACHABLE >>\ntwo\n';
   expect(await document()).toMatchObject({ output_available: true, result: { stdout: printed } });
   expect((await stdout()).text).toBe(printed);
   expect(await stdout('?host=web3')).toMatchObject({ status: 404 });

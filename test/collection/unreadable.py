@@ -25,6 +25,8 @@ def changed(text: str, name: str, **changes: object) -> str:
 
 bad = {
     "copied": good,
+    "surrogate": changed(good, "\ud800"),
+    "deep": "[" * 100_000,
     "no_name": changed(good, "no_name", host=None),
     "no_time": changed(good, "no_time", saved_at="yesterday"),
     "no_end": changed(reserved, "no_end", reservation={**json.loads(reserved)["reservation"], "expires_at": None}),

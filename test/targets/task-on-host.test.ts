@@ -133,6 +133,18 @@ test('what a signal has ended counts also where nobody can see whether something
   expect(await watched.ended).toMatchObject({ failure: { kind: 'killed', signal: 9 } });
 });
 
+test('what holds up the end of a timeout stays told while it runs, so that it can be given up', async () => {
+  const unknown = { left: [], unknown: 'hidden' };
+  await using watched = await watching({ timeout: 600, ends: [unknown, unknown] });
+  const overdue: Look = { ...running, running_for: 700, supervised: false };
+  await watched.see(overdue);
+  await until('it to be told', () => watched.standings.at(-1)?.unclearSince != null);
+  const since = watched.standings.at(-1)?.unclearSince;
+  await watched.see(overdue);
+  await until('another try', () => watched.asked.length === 2);
+  expect(watched.standings.map(({ unclearSince }) => unclearSince).slice(-2)).toEqual([since, since]);
+});
+
 test('a host that an earlier watcher had given up stays so at the first miss, unless it has answered', async () => {
   const result = failed({ kind: 'unreachable', message: 'nothing was heard of it' });
   await using one = await watching({ before: { result } });

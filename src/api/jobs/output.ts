@@ -1,9 +1,7 @@
 import type { RunEvidence } from '../../job/evidence.js';
-import type { Failure } from '../../job/failure.js';
 import { isFinished, placementOf, type JobState } from '../../job/state.js';
-import type { StepSummary } from '../../job/step-protocol.js';
 import { startOfStep, type StepEvidence } from '../../job/steps-state.js';
-import { hostsWatchedToEnd, isGivenUp } from '../../job/target-outcome.js';
+import { hostsWatchedToEnd } from '../../job/target-outcome.js';
 import type { AttemptStore } from '../../store/attempts.js';
 import { outputsOf, type HostsOutput, type StoredText } from '../../store/output.js';
 import { nameOfStep } from './steps.js';
@@ -40,15 +38,17 @@ export async function outputOnHosts(
   const isUnderWay = !isFinished(state) && placementOf(run)?.attempt === key.attempt;
   const outcome = isFinished(state) ? state.outcome : null;
   const isWhole = wanted === undefined || last.attempt === 1;
-  // The outcome has of each host its last attempt; of one of several no more is known than in what way it ended.
+  // The outcome has of each host its last attempt. Of one of several no more is known than how all of it ended: if well, it did everywhere.
   if (outcome?.targets === undefined || !isWhole) {
     const ended = isWhole ? outcome : run.memo.attempts?.find(({ attempt }) => attempt === wanted)?.outcome;
-    const areOthersWatched = ended != null && isWatchedToEnd(ended);
+    const areOthersWatched = ended?.status === 'successful';
     return store.outputOnHosts(key, wanted ?? 1, { targets: {}, watched: [], areOthersWatched, isUnderWay });
   }
   const { targets, targets_omitted: omitted = 0 } = outcome;
   const watched = hostsWatchedToEnd(run.memo.kind ?? 'task', targets);
-  return store.outputOnHosts(key, 1, { targets, watched, areOthersWatched: omitted > 0, isUnderWay });
+  // Those in trouble are named first: where there was room for one that is well, no other was given up.
+  const areOthersWatched = omitted > 0 && Object.values(targets).some(({ status }) => status === 'successful');
+  return store.outputOnHosts(key, 1, { targets, watched, areOthersWatched, isUnderWay });
 }
 
 /** The same, where all of it is on this machine as far as that is known. */
@@ -61,11 +61,6 @@ export async function wholeOutputOnHosts(
 
 async function ifWhole(output: HostsOutput | undefined): Promise<HostsOutput | undefined> {
   return output !== undefined && (await output.lacking()).length === 0 ? output : undefined;
-}
-
-/** Whether what ended so has not been given up on any host, as far as that tells. */
-function isWatchedToEnd(ended: Pick<StepSummary, 'status'> & { failure?: Failure | null }): boolean {
-  return ended.status !== 'canceled' && !isGivenUp({ failure: ended.failure ?? null });
 }
 
 /**
@@ -99,7 +94,7 @@ async function outputOfTask(
   { record, seen }: StepEvidence,
 ): Promise<StoredText | undefined> {
   if (record?.end == null) return seen === null ? undefined : wholeOutputOnHosts(store, seen);
-  const on = { targets: {}, watched: [], areOthersWatched: isWatchedToEnd(record.end), isUnderWay: false };
+  const on = { targets: {}, watched: [], areOthersWatched: record.end.status === 'successful', isUnderWay: false };
   return ifWhole(await store.outputOnHosts(key, 1, on));
 }
 

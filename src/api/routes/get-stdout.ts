@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { jobIdOf } from '../../job/names.js';
+import { keptAs } from '../../store/host-files.js';
 import type { OutputPart, StoredText } from '../../store/output.js';
 import type { Api } from '../app.js';
 import { parseRange, type ByteRange } from '../byte-range.js';
@@ -125,7 +126,7 @@ async function findOutput(
   if (!isOnNode(run)) {
     const output = await outputOnHosts(store, seen, wanted);
     if (output === undefined) throw notHere(run, attempt, none);
-    const lacking = (await output.lacking()).filter((host) => part === undefined || host === part.host);
+    const lacking = (await output.lacking()).filter((host) => part === undefined || keptAs(host) === keptAs(part.host));
     if (lacking.length > 0) throw none(`what ${lacking[0]} printed is not on this machine, or not all of it`);
     if (part === undefined) return output;
     const printed = await output.of(part);

@@ -140,8 +140,12 @@ class ActionModule(ActionBase):
         if name in of_call:
             args["host"] = self._templar.template(of_call[name])
             return args["host"]
+        # As a variable of the play, say.
+        is_given = role is not None and variables.get(name) != role.get_default_vars().get(name)
         if args["host"] == variables.get(name + "_of_call"):
             args["host"] = variables["inventory_hostname"]
+        elif is_given and name + "_of_call" not in variables:
+            return ""
         # Other hosts get it as a fact, too, where the role is run once for all of them.
         return args["host"] if self._task.run_once and args["host"] == variables["inventory_hostname"] else ""
 

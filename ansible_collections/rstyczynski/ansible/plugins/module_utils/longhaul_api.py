@@ -12,6 +12,8 @@ from .http import Http, NoAnswer, header_value
 # What a service says while it, or what it rests on, starts again.
 PASSING = (429, 502, 503, 504)
 NO_CONTENT = 204
+# What may pass of an answer that is not the service's own: who is in front of it may not have found it yet.
+PASSING_OF_OTHERS = (404, 408, 425, 429)
 PAUSE = 1.0
 MOST_PAUSE = 10.0
 
@@ -73,7 +75,7 @@ class Api:
         """
         One request, once.
         @param wait seconds that the service may take on purpose
-        @raises Unreachable
+        @raises Unreachable; another ServiceError if somebody in front of the service refuses
         """
         sent = {"accept": "application/json", **(headers or {})}
         if self.token:
@@ -87,7 +89,9 @@ class Api:
             content_type = got.get("content-type", "")
             if status != NO_CONTENT and "json" not in content_type:
                 what = "HTTP %d, %s" % (status, content_type or "without a type")
-                raise Unreachable("%s%s is not answered by a Longhaul service: %s" % (self.http.origin, self.base, what))
+                is_refusal = 300 <= status < 500 and status not in PASSING_OF_OTHERS
+                error = ServiceError if is_refusal else Unreachable
+                raise error("%s%s is not answered by a Longhaul service: %s" % (self.http.origin, self.base, what))
             after = got.get("retry-after", "")
             document = None if status == NO_CONTENT else json.loads(answered)
             return Answer(status, document, float(after) if after.isdigit() else None)

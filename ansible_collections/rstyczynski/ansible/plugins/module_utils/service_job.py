@@ -14,6 +14,8 @@ FINISHED = ("successful", "failed", "canceled")
 # How long a service may be away, as while it is started again.
 PATIENCE = 120
 POLL = 30
+# After these a request may have come through.
+LOST = (502, 504)
 
 
 class Refused(ServiceError):
@@ -71,24 +73,33 @@ def submit(api: Api, spec: dict[str, Any]) -> Submitted:
 def _submit_named(api: Api, job_id: str, spec: dict[str, Any]) -> Submitted:
     """Not just repeated: the run that the first request began would be told as one found, or if it is over be run again."""
     before = find(api, job_id)
+    may_have_begun = False
     until = _soon()
     while True:
         try:
             answer = api.call("POST", "/jobs", body=spec)
             if answer.status not in PASSING:
-                return _submitted(_good(answer))
+                return _begun(_submitted(_good(answer)), may_have_begun, before)
             trouble = Refused(answer)
+            may_have_begun = may_have_begun or answer.status in LOST
         except Unreachable as error:
             trouble = error
+            may_have_begun = True
         now = find(api, job_id)
         if now is not None and now["run_id"] != (before and before["run_id"]):
             # It may be another's: then it is refused, unless it is of the same spec.
             same = dict(spec, when_finished="return")
             found = _submitted(_good(api.persistently(_soon(), "POST", "/jobs", body=same)))
-            return found._replace(created=True)
+            return _begun(found, may_have_begun, before)
         if time.monotonic() > until:
             raise trouble
         time.sleep(PAUSE)
+
+
+def _begun(submitted: Submitted, may_have_begun: bool, before: dict[str, Any] | None) -> Submitted:
+    """With whether an earlier request has begun that run, as far as that can be told."""
+    is_new = before is None or submitted.run_id != before["run_id"]
+    return submitted._replace(created=submitted.created or (may_have_begun and is_new))
 
 
 def wait(api: Api, job_id: str, run_id: str, seconds: float | None) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def parse(content: bytes, where: str) -> dict[str, Any]:
     """Reads the document of that path. @raises UnreadableDocument"""
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableDocument("%s is not JSON: %s" % (where, error)) from error
     if not isinstance(document, dict) or document.get("version") != FORMAT:
         raise UnreadableDocument("%s is not a state document of version %d" % (where, FORMAT))
@@ -99,15 +99,15 @@ def parse(content: bytes, where: str) -> dict[str, Any]:
         raise UnreadableDocument("%s lacks %s" % (where, ", ".join(missing)))
     checked(document, where)
     if not _is_at(document, where):
-        message = "%s is the document of %s: it was copied, or the storage does not tell upper from lower case"
-        raise UnreadableDocument(message % (where, key_of(document)))
+        message = "%s is the document of %r: it was copied, or the storage does not tell upper from lower case"
+        raise UnreadableDocument(message % (where, str(key_of(document))))
     return document
 
 
 def _is_at(document: dict[str, Any], path: str) -> bool:
     try:
         return key_of(document).path == path
-    except (TypeError, InvalidName):
+    except (TypeError, ValueError, InvalidName):
         return False
 
 

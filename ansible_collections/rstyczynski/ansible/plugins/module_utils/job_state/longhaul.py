@@ -149,6 +149,8 @@ def _stored(job: dict[str, Any], host: str) -> Stored:
     """A job, or its summary, as a state document."""
     metadata = dict(job["metadata"])
     note = metadata.pop(NOTE, {})
+    # Anybody may have adopted it, with whatever metadata.
+    note = note if isinstance(note, dict) else {}
     known = job.get("hosts", {}).get(host, {})
     document = {
         "version": FORMAT,

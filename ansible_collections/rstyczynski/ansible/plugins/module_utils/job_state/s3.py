@@ -138,7 +138,11 @@ def _error(answer: Answer) -> tuple[str, str]:
 def find_credentials(access_key: str | None, secret_key: str | None) -> Credentials:
     try:
         found = _found_credentials(access_key, secret_key)
-        return Credentials(*(value and header_value(value, name) for name, value in found._asdict().items()))
+        return Credentials(
+            header_value(found.access_key, "access_key"),
+            found.secret_key.strip(),
+            found.session_token and header_value(found.session_token, "session_token"),
+        )
     except ValueError as error:
         raise StorageError("S3 credentials: %s" % error) from error
 
