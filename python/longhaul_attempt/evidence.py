@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import time
+from contextlib import suppress
 
 #: Why an attempt can be ended from outside.
 CAUSES = ("cancel", "terminated", "timeout")
@@ -82,7 +83,8 @@ def note(folder, name, record):
             json.dump(record, file)
         os.replace(written, path)
     except OSError:
-        pass
+        with suppress(OSError):
+            os.unlink(written)
 
 
 def replace(folder, name, record):

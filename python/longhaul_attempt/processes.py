@@ -329,13 +329,15 @@ def end_all(attempt, grace, subreaper, folder, patience=VERIFY_SECONDS, but=(), 
     """
     begun = time.monotonic()
     told = set()
+    is_on_record = folder is None
     while True:
         left = attempt.members(but)
         pids = {process.pid for process in left}
         hidden = attempt.hidden(pids | {os.getpid()} if subreaper == os.getpid() else pids, but)
         passed = time.monotonic() - begun
-        if folder is not None and (left or hidden) and not told:
+        if not is_on_record and (left or hidden):
             attempt.remember(folder, left)
+            is_on_record = True
         if not (left or hidden) or (patience is not None and passed >= grace + patience):
             return left, set(hidden)
         number = signal.SIGTERM if passed < grace else signal.SIGKILL

@@ -100,7 +100,7 @@ export class TargetCalls {
   constructor(private readonly runner: ModuleRunner) {}
 
   prepare(host: TargetHost, task: NewTask, base: string | null, signal: AbortSignal): Promise<Answer<PreparedJob>> {
-    const place = JSON.stringify([keyOfHost(host), isHere(host), base]);
+    const place = JSON.stringify([keyOfHost(host), base]);
     const ask = () =>
       this.preparing.ask(
         place,
@@ -119,7 +119,7 @@ export class TargetCalls {
 
   end(host: TargetHost, job: ToEnd, signal: AbortSignal): Promise<Answer<EndedJob>> {
     // Several calls at a time: each takes as long as the job that resists most.
-    const place = JSON.stringify([keyOfHost(host), isHere(host), Math.floor(Math.random() * endsAtOnce)]);
+    const place = JSON.stringify([keyOfHost(host), Math.floor(Math.random() * endsAtOnce)]);
     return this.ending.ask(
       place,
       job,
@@ -153,7 +153,7 @@ export class TargetCalls {
   ): Promise<Answer<LaunchedJob>> {
     return this.launching.ask(
       // A folder that answers nothing holds up no other.
-      JSON.stringify([keyOfHost(host), isHere(host), path.posix.dirname(prepared.dir)]),
+      JSON.stringify([keyOfHost(host), path.posix.dirname(prepared.dir)]),
       prepared,
       async (jobs, signal) => forEach(jobs, await this.call(host, 'longhaul_launch', { jobs }, Launched, signal)),
       signal,

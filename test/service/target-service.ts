@@ -15,10 +15,16 @@ export class TargetService {
 
   static async start(options: TargetsOptions, env: Record<string, string> = {}): Promise<TargetService> {
     const targets = await Targets.open(options);
-    const service = await Service.prepare(env);
+    const started = new TargetService(await Service.prepare(env), targets);
+    const { service } = started;
     copyFileSync(targets.inventory, path.join(service.folder, 'inventories', 'hosts.json'));
-    await service.start();
-    return new TargetService(service, targets);
+    try {
+      await service.start();
+    } catch (error) {
+      await started.destroy();
+      throw error;
+    }
+    return started;
   }
 
   /** What every task here is submitted with. */
